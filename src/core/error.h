@@ -1,0 +1,60 @@
+// The one error type: what went wrong, in which file and field, and how it maps to an exit code.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace octavo {
+
+enum class ErrorCategory {
+  kGateFailed,     // a stated budget or gate was not met
+  kUsage,          // an option or argument is wrong
+  kBadFile,        // an input file is malformed
+  kUnsupported,    // valid, but not something Octavo does
+  kEnvironment,    // I/O, port, lock
+  kOutOfMemory,    // does not fit in host or device memory
+  kDevice,         // device or peer failure
+  kInternal,       // always a bug
+};
+
+// Exit code of the CLI: 1 gate, 2 usage, 3 bad file, 4 unsupported, 5 environment, 6 memory, 7 device, 70 internal.
+int exit_code(ErrorCategory category);
+std::string_view to_string(ErrorCategory category);
+
+// Escapes control characters and invalid UTF-8, and cuts to `max_bytes`, so that hostile names are safe to print.
+std::string printable(std::string_view text, size_t max_bytes = 200);
+
+class Error : public std::runtime_error {
+ public:
+  Error(ErrorCategory category, std::string message)
+      : std::runtime_error(std::move(message)), category_(category) {}
+
+  // "<file>: <field>: <reason>"; `field` may be empty. File and field are made printable.
+  Error(ErrorCategory category, std::string_view file, std::string_view field,
+        std::string_view reason);
+
+  ErrorCategory category() const { return category_; }
+  const std::string& file() const { return file_; }
+  const std::string& field() const { return field_; }
+
+ private:
+  ErrorCategory category_;
+  std::string file_;
+  std::string field_;
+};
+
+// Shorthands for the two commonest errors.
+Error bad_file(std::string_view file, std::string_view field, std::string_view reason);
+Error unsupported(std::string_view file, std::string_view field, std::string_view reason);
+
+[[noreturn]] void check_failed(const char* condition, const char* file, int line);
+
+}  // namespace octavo
+
+// For programmer errors only: nothing that comes from input may reach it.
+#define OCTAVO_CHECK(condition) \
+  ((condition) ? static_cast<void>(0) : ::octavo::check_failed(#condition, __FILE__, __LINE__))
