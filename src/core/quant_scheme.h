@@ -11,8 +11,8 @@
 
 namespace octavo {
 
-// Scales cover blocks of block_rows × block_columns elements; 0 means the whole extent of that axis.
-// Every scale multiplies on dequantization: value = code × scale.
+// Scales cover blocks of block_rows × block_columns elements; 0 means the whole extent of that
+// axis. Every scale multiplies on dequantization: value = code × scale.
 struct QuantScheme {
   DType element = DType::kBF16;
   int64_t block_rows = 0;

@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/tensor.h"
 
+#include <fmt/ranges.h>
+
 #include <cstdlib>
 #include <cstring>
-
-#include <fmt/ranges.h>
 
 #include "core/checked.h"
 
@@ -34,7 +34,8 @@ std::shared_ptr<std::byte[]> allocate_host(int64_t bytes) {
   const int64_t padded = round_up(bytes < 1 ? 1 : bytes, kAlignment);
   void* memory = std::aligned_alloc(kAlignment, static_cast<size_t>(padded));
   if (memory == nullptr) {
-    throw Error(ErrorCategory::kOutOfMemory, fmt::format("cannot allocate {} bytes of host memory", bytes));
+    throw Error(ErrorCategory::kOutOfMemory,
+                fmt::format("cannot allocate {} bytes of host memory", bytes));
   }
   return {static_cast<std::byte*>(memory), [](std::byte* p) { std::free(p); }};
 }

@@ -42,8 +42,8 @@ class Shape {
 
 std::string to_string(const Shape& shape);  // "[4096, 1024]"
 
-// A typed pointer to row-major data. Rows (all axes but the first are dense) may be `row_stride` elements
-// apart, so that the column slice of a merged linear's output is a view too.
+// A typed pointer to row-major data. Rows (all axes but the first are dense) may be `row_stride`
+// elements apart, so that the column slice of a merged linear's output is a view too.
 struct TensorView {
   std::byte* data = nullptr;
   DType dtype = DType::kF32;
@@ -52,10 +52,15 @@ struct TensorView {
 
   TensorView() = default;
   TensorView(void* bytes, DType type, Shape dims)
-      : data(static_cast<std::byte*>(bytes)), dtype(type), shape(dims), row_stride(dense_row_stride()) {}
+      : data(static_cast<std::byte*>(bytes)),
+        dtype(type),
+        shape(dims),
+        row_stride(dense_row_stride()) {}
 
   bool defined() const { return data != nullptr || shape.rank() > 0; }
-  bool dense() const { return shape.rank() < 2 || shape[0] <= 1 || row_stride == dense_row_stride(); }
+  bool dense() const {
+    return shape.rank() < 2 || shape[0] <= 1 || row_stride == dense_row_stride();
+  }
   int64_t rows() const { return shape.rank() == 0 ? 1 : shape[0]; }
   int64_t columns() const { return dense_row_stride(); }  // elements of one row
   int64_t elements() const { return shape.elements(); }

@@ -1,5 +1,5 @@
-// A fixed pool of threads; workers spin briefly before they sleep, because decode issues many short loops.
-// SPDX-License-Identifier: Apache-2.0
+// A fixed pool of threads; workers spin briefly before they sleep, because decode issues many short
+// loops. SPDX-License-Identifier: Apache-2.0
 #include "core/thread_pool.h"
 
 #include <sched.h>
@@ -59,7 +59,8 @@ struct ThreadPool::State {
   void worker() {
     uint64_t seen = 0;
     while (true) {
-      for (int spin = 0; spin < kSpins && generation.load(std::memory_order_acquire) == seen; ++spin) {
+      for (int spin = 0; spin < kSpins && generation.load(std::memory_order_acquire) == seen;
+           ++spin) {
         __builtin_ia32_pause();
       }
       if (generation.load(std::memory_order_acquire) == seen) {
@@ -99,7 +100,8 @@ void ThreadPool::parallel_for(int64_t count, int64_t grain,
   grain = std::max<int64_t>(1, grain);
   State& state = *state_;
   if (state.workers.empty() || count <= grain) {
-    for (int64_t begin = 0; begin < count; begin += grain) body(begin, std::min(count, begin + grain));
+    for (int64_t begin = 0; begin < count; begin += grain)
+      body(begin, std::min(count, begin + grain));
     return;
   }
   state.body = &body;

@@ -1,0 +1,40 @@
+// The registry of all kernels.
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/kernel.h"
+
+namespace octavo {
+
+std::string_view to_string(DeviceType device) {
+  return device == DeviceType::kCpu ? "cpu" : "cuda";
+}
+
+std::vector<const Kernel*> KernelRegistry::candidates(const Problem& problem,
+                                                      DeviceType device) const {
+  std::vector<const Kernel*> found;
+  std::string reasons;
+  for (const Kernel& kernel : kernels_) {
+    if (kernel.op != problem.op || kernel.traits.device != device) continue;
+    const Verdict verdict = kernel.supports(problem);
+    if (verdict.supported) {
+      found.push_back(&kernel);
+    } else {
+      reasons += fmt::format("\n  {}: {}", kernel.name, verdict.reason);
+    }
+  }
+  if (found.empty()) {
+    throw Error(
+        ErrorCategory::kUnsupported,
+        fmt::format("[{}] no {} kernel can run this call{}", to_string(problem.op),
+                    to_string(device), reasons.empty() ? " (there is none)" : ":" + reasons));
+  }
+  return found;
+}
+
+const Kernel* KernelRegistry::find(std::string_view name) const {
+  for (const Kernel& kernel : kernels_) {
+    if (kernel.name == name) return &kernel;
+  }
+  return nullptr;
+}
+
+}  // namespace octavo

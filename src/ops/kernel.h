@@ -1,0 +1,93 @@
+// Kernels: the contract between a call of a Program and the code that runs it, and the registry of
+// all kernels. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/tensor.h"
+#include "core/thread_pool.h"
+#include "ops/op.h"
+
+namespace octavo {
+
+// One call as a kernel is asked about it: shapes and types, no pointers. `rows` is the most tokens
+// (or logit rows) that the plan's bucket can hold; symbolic dims are already evaluated to their
+// maxima.
+struct Problem {
+  struct Operand {
+    Shape shape;
+    DType dtype = DType::kF32;
+    bool present = false;
+  };
+  Op op = Op::kAdd;
+  OpParams params;
+  std::vector<Operand> inputs;
+  std::vector<Operand> outputs;
+};
+
+// Pointers of one call. An absent optional operand is a default TensorView (`defined()` is false).
+struct Operands {
+  std::span<const TensorView> inputs;
+  std::span<const TensorView> outputs;
+  const OpParams* params = nullptr;
+};
+
+// Where a kernel runs. `run` never allocates device memory, synchronises or reads back.
+struct LaunchContext {
+  ThreadPool* pool = nullptr;        // CPU kernels
+  void* stream = nullptr;            // CUDA kernels: cudaStream_t
+  bool programmatic_launch = false;  // wait on the grid dependency (PDL)
+  std::span<std::byte> workspace;    // at least what `workspace` asked for
+};
+
+enum class DeviceType : uint8_t { kCpu, kCuda };
+std::string_view to_string(DeviceType device);
+
+struct KernelTraits {
+  DeviceType device = DeviceType::kCpu;
+  bool capturable = true;       // may be part of a CUDA graph
+  bool programmatic = false;    // takes part in programmatic dependent launch
+  bool batch_invariant = true;  // a row's result does not depend on the other rows
+};
+
+// "yes", or the reason why not.
+struct Verdict {
+  bool supported = true;
+  std::string reason;
+
+  static Verdict yes() { return {}; }
+  static Verdict no(std::string why) { return {false, std::move(why)}; }
+};
+
+struct Kernel {
+  std::string_view name;  // by contract, unique: "cpu_linear_e4m3"
+  Op op;
+  KernelTraits traits;
+  Verdict (*supports)(const Problem&);
+  int64_t (*workspace)(const Problem&);  // bytes; may be null: none
+  void (*run)(const Operands&, const LaunchContext&);
+};
+
+// All kernels of the backends that this program was built with; tables stand in order of
+// preference.
+class KernelRegistry {
+ public:
+  void add(std::span<const Kernel> table) {
+    kernels_.insert(kernels_.end(), table.begin(), table.end());
+  }
+
+  std::span<const Kernel> all() const { return kernels_; }
+  // The kernels of `device` that support the problem, in order of preference. Where none does,
+  // throws Error(kUnsupported) listing every candidate's reason.
+  std::vector<const Kernel*> candidates(const Problem& problem, DeviceType device) const;
+  // Null where no kernel has that name.
+  const Kernel* find(std::string_view name) const;
+
+ private:
+  std::vector<Kernel> kernels_;
+};
+
+}  // namespace octavo

@@ -1,0 +1,397 @@
+// Shape rules of every op.
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/op.h"
+
+#include <algorithm>
+#include <array>
+
+namespace octavo {
+namespace {
+
+using Specs = std::span<const OperandSpec>;
+
+// Reports which operand of which op does not fit.
+class Rule {
+ public:
+  Rule(Op op, Specs inputs) : info_(op_info(op)), inputs_(inputs) {}
+
+  const OperandSpec& at(size_t index) const { return inputs_[index]; }
+  const SymbolicShape& shape(size_t index) const { return inputs_[index].shape; }
+
+  [[noreturn]] void fail(size_t index, std::string_view expected) const {
+    throw Error(
+        ErrorCategory::kBadFile,
+        fmt::format("[{}] {}: expected {}, got {} {}", info_.name, info_.inputs[index].name,
+                    expected, to_string(inputs_[index].shape), to_string(inputs_[index].dtype)));
+  }
+  void expect(bool condition, size_t index, std::string_view expected) const {
+    if (!condition) fail(index, expected);
+  }
+  void matrix(size_t index) const {
+    expect(shape(index).size() == 2 && shape(index)[1].is_constant() && shape(index)[1].value > 0,
+           index, "rank 2 with constant columns");
+  }
+  void floating(size_t index) const {
+    const DType dtype = at(index).dtype;
+    expect(dtype == DType::kF32 || dtype == DType::kBF16, index, "float32 or bfloat16");
+  }
+  void same_shape(size_t index, const SymbolicShape& expected) const {
+    expect(shape(index) == expected, index, to_string(expected));
+  }
+  void index_vector(size_t index, const Dim& length, DType dtype = DType::kI32) const {
+    expect(shape(index) == SymbolicShape{length} && at(index).dtype == dtype, index,
+           fmt::format("{} {}", to_string({length}), to_string(dtype)));
+  }
+  // An optional [length] float32.
+  void scales(size_t index, int64_t length) const {
+    if (!at(index).present) return;
+    expect(shape(index) == SymbolicShape{Dim::constant(length)} && at(index).dtype == DType::kF32,
+           index, fmt::format("[{}] float32", length));
+  }
+  // E4M3 data and its scale come together.
+  void scale_if_quantized(size_t data, size_t scale, int64_t length) const {
+    scales(scale, length);
+    expect(at(scale).present == (at(data).dtype == DType::kE4M3), data,
+           "float8_e4m3 exactly where its scale is given");
+  }
+
+ private:
+  const OpInfo& info_;
+  Specs inputs_;
+};
+
+template <typename T>
+const T& params_of(Op op, const OpParams& params) {
+  if (const T* typed = std::get_if<T>(&params)) return *typed;
+  throw Error(ErrorCategory::kBadFile, fmt::format("[{}] params: wrong kind", to_string(op)));
+}
+
+std::vector<SymbolicShape> infer_embedding(Specs in, const OpParams&) {
+  const Rule rule(Op::kEmbedding, in);
+  rule.expect(rule.shape(0).size() == 1 && rule.at(0).dtype == DType::kI32, 0, "[tokens] int32");
+  rule.matrix(1);
+  rule.floating(1);
+  return {{rule.shape(0)[0], rule.shape(1)[1]}};
+}
+
+void check_norm(const Rule& rule, size_t weight, size_t scale) {
+  rule.matrix(0);
+  rule.floating(0);
+  const SymbolicShape& w = rule.shape(weight);
+  rule.expect(w.size() == 1 && w[0].is_constant() && w[0].value > 0 &&
+                  rule.shape(0)[1].value % w[0].value == 0,
+              weight, "[width] with width dividing the columns");
+  rule.floating(weight);
+  rule.scales(scale, 1);
+}
+
+std::vector<SymbolicShape> infer_rms_norm(Specs in, const OpParams& params) {
+  const Rule rule(Op::kRmsNorm, in);
+  params_of<RmsNormParams>(Op::kRmsNorm, params);
+  check_norm(rule, 1, 2);
+  return {rule.shape(0)};
+}
+
+std::vector<SymbolicShape> infer_add_rms_norm(Specs in, const OpParams& params) {
+  const Rule rule(Op::kAddRmsNorm, in);
+  params_of<RmsNormParams>(Op::kAddRmsNorm, params);
+  rule.same_shape(1, rule.shape(0));
+  check_norm(rule, 2, 3);
+  return {rule.shape(0), rule.shape(0)};
+}
+
+std::vector<SymbolicShape> infer_add(Specs in, const OpParams&) {
+  const Rule rule(Op::kAdd, in);
+  rule.matrix(0);
+  rule.floating(0);
+  rule.same_shape(1, rule.shape(0));
+  rule.floating(1);
+  return {rule.shape(0)};
+}
+
+std::vector<SymbolicShape> infer_quantize(Specs in, const OpParams&) {
+  const Rule rule(Op::kQuantize, in);
+  rule.matrix(0);
+  rule.floating(0);
+  rule.scales(1, 1);
+  return {rule.shape(0)};
+}
+
+std::vector<SymbolicShape> infer_linear(Specs in, const OpParams& params) {
+  const Rule rule(Op::kLinear, in);
+  const auto& segments = params_of<LinearParams>(Op::kLinear, params).segment_rows;
+  rule.matrix(0);
+  rule.matrix(1);
+  const SymbolicShape& weight = rule.shape(1);
+  rule.expect(weight[0].is_constant() && weight[0].value > 0, 1, "constant rows");
+  rule.expect(weight[1] == rule.shape(0)[1], 1, fmt::format("{} columns", rule.shape(0)[1].value));
+  int64_t rows = 0;
+  for (const int64_t segment : segments) {
+    rule.expect(segment > 0 && segment <= weight[0].value - rows, 1,
+                "rows equal to the sum of its segments");
+    rows += segment;
+  }
+  rule.expect(segments.empty() || rows == weight[0].value, 1,
+              "rows equal to the sum of its segments");
+  rule.scale_if_quantized(0, 2, 1);
+  rule.scale_if_quantized(1, 3, std::max<int64_t>(1, static_cast<int64_t>(segments.size())));
+  if (rule.at(4).present) rule.same_shape(4, {weight[0]});
+  return {{rule.shape(0)[0], weight[0]}};
+}
+
+void check_rope(const Rule& rule, Op op, const OpParams& params, size_t positions) {
+  const int64_t head_dim = params_of<RopeParams>(op, params).head_dim;
+  rule.matrix(0);
+  rule.floating(0);
+  rule.expect(head_dim > 0 && head_dim % 2 == 0 && rule.shape(0)[1].value % head_dim == 0, 0,
+              "columns that are a multiple of an even head_dim");
+  rule.index_vector(positions, rule.shape(0)[0]);
+  rule.scales(positions + 1, head_dim / 2);
+  rule.expect(rule.at(positions + 1).present, positions + 1, "present");
+}
+
+std::vector<SymbolicShape> infer_rope(Specs in, const OpParams& params) {
+  const Rule rule(Op::kRope, in);
+  check_rope(rule, Op::kRope, params, 1);
+  return {rule.shape(0)};
+}
+
+// The caches are in-out: their shapes are checked where they are read, by attention.
+SymbolicShape cache_shape_of(const Rule& rule, size_t k, size_t v, const SymbolicShape& rows) {
+  rule.matrix(k);
+  rule.floating(k);
+  rule.expect(rule.shape(k)[0] == rows[0], k, "a row for every token");
+  rule.same_shape(v, rule.shape(k));
+  return {};
+}
+
+std::vector<SymbolicShape> infer_kv_append(Specs in, const OpParams&) {
+  const Rule rule(Op::kKvAppend, in);
+  cache_shape_of(rule, 0, 1, rule.shape(0));
+  rule.index_vector(2, rule.shape(0)[0], DType::kI64);
+  rule.scales(3, 1);
+  rule.scales(4, 1);
+  return {{}, {}};
+}
+
+std::vector<SymbolicShape> infer_rope_kv_append(Specs in, const OpParams& params) {
+  const Rule rule(Op::kRopeKvAppend, in);
+  check_rope(rule, Op::kRopeKvAppend, params, 3);
+  cache_shape_of(rule, 1, 2, rule.shape(0));
+  rule.index_vector(5, rule.shape(0)[0], DType::kI64);
+  rule.scales(6, 1);
+  rule.scales(7, 1);
+  return {rule.shape(0), {}, {}};
+}
+
+void check_cache(const Rule& rule, size_t index, const AttentionParams& params) {
+  const SymbolicShape& cache = rule.shape(index);
+  const bool fits = cache.size() == 4 && cache[1] == Dim::constant(params.num_kv_heads) &&
+                    cache[2].is_constant() && cache[2].value > 0 &&
+                    cache[3] == Dim::constant(params.head_dim);
+  rule.expect(
+      fits, index,
+      fmt::format("[blocks, {}, tokens_per_block, {}]", params.num_kv_heads, params.head_dim));
+}
+
+std::vector<SymbolicShape> infer_attention(Specs in, const OpParams& params) {
+  const Rule rule(Op::kAttention, in);
+  const auto& p = params_of<AttentionParams>(Op::kAttention, params);
+  rule.matrix(0);
+  rule.floating(0);
+  const bool heads_fit = p.head_dim > 0 && p.num_heads > 0 && p.num_kv_heads > 0 &&
+                         p.num_heads % p.num_kv_heads == 0 &&
+                         rule.shape(0)[1].value % p.head_dim == 0 &&
+                         rule.shape(0)[1].value / p.head_dim == p.num_heads;
+  rule.expect(heads_fit, 0,
+              "columns of num_heads × head_dim, num_heads a multiple of num_kv_heads");
+  check_cache(rule, 1, p);
+  check_cache(rule, 2, p);
+  rule.same_shape(2, rule.shape(1));
+  rule.expect(rule.at(1).dtype == rule.at(2).dtype, 2, "the type of k_cache");
+  for (const size_t index : {3, 4, 5})
+    rule.index_vector(index, rule.shape(3).empty() ? Dim{} : rule.shape(3)[0]);
+  rule.expect(rule.shape(6).size() == 2 && rule.shape(6)[0] == rule.shape(3)[0] &&
+                  rule.at(6).dtype == DType::kI32,
+              6, "[sequences, table_width] int32");
+  rule.scale_if_quantized(1, 7, 1);
+  rule.scale_if_quantized(2, 8, 1);
+  rule.scales(9, 1);
+  return {rule.shape(0)};
+}
+
+std::vector<SymbolicShape> infer_swiglu(Specs in, const OpParams&) {
+  const Rule rule(Op::kSwiglu, in);
+  rule.matrix(0);
+  rule.floating(0);
+  rule.same_shape(1, rule.shape(0));
+  rule.floating(1);
+  rule.scales(2, 1);
+  return {rule.shape(0)};
+}
+
+std::vector<SymbolicShape> infer_gather_rows(Specs in, const OpParams&) {
+  const Rule rule(Op::kGatherRows, in);
+  rule.matrix(0);
+  rule.expect(rule.shape(1).size() == 1 && rule.at(1).dtype == DType::kI32, 1,
+              "[logit_rows] int32");
+  return {{rule.shape(1)[0], rule.shape(0)[1]}};
+}
+
+const std::array<OpInfo, kOpCount>& table() {
+  static const std::array<OpInfo, kOpCount> infos = {{
+      {Op::kEmbedding, "embedding", {{"ids"}, {"table"}}, {{"y"}}, infer_embedding},
+      {Op::kRmsNorm,
+       "rms_norm",
+       {{"x"}, {"weight"}, {"output_scale", true}},
+       {{"y"}},
+       infer_rms_norm},
+      {Op::kAdd, "add", {{"a"}, {"b"}}, {{"y"}}, infer_add},
+      {Op::kAddRmsNorm,
+       "add_rms_norm",
+       {{"x"}, {"residual"}, {"weight"}, {"output_scale", true}},
+       {{"sum"}, {"y"}},
+       infer_add_rms_norm},
+      {Op::kQuantize, "quantize", {{"x"}, {"scale"}}, {{"y"}}, infer_quantize},
+      {Op::kLinear,
+       "linear",
+       {{"x"}, {"weight"}, {"input_scale", true}, {"weight_scale", true}, {"bias", true}},
+       {{"y"}},
+       infer_linear},
+      {Op::kRope, "rope", {{"x"}, {"positions"}, {"inverse_frequency"}}, {{"y"}}, infer_rope},
+      {Op::kKvAppend,
+       "kv_append",
+       {{"k"}, {"v"}, {"slots"}, {"k_scale", true}, {"v_scale", true}},
+       {{"k_cache"}, {"v_cache"}},
+       infer_kv_append},
+      {Op::kRopeKvAppend,
+       "rope_kv_append",
+       {{"q"},
+        {"k"},
+        {"v"},
+        {"positions"},
+        {"inverse_frequency"},
+        {"slots"},
+        {"k_scale", true},
+        {"v_scale", true}},
+       {{"y"}, {"k_cache"}, {"v_cache"}},
+       infer_rope_kv_append},
+      {Op::kAttention,
+       "attention",
+       {{"q"},
+        {"k_cache"},
+        {"v_cache"},
+        {"query_start"},
+        {"query_length"},
+        {"kv_length"},
+        {"block_table"},
+        {"k_scale", true},
+        {"v_scale", true},
+        {"output_scale", true}},
+       {{"y"}},
+       infer_attention},
+      {Op::kSwiglu, "swiglu", {{"gate"}, {"up"}, {"output_scale", true}}, {{"y"}}, infer_swiglu},
+      {Op::kGatherRows, "gather_rows", {{"x"}, {"rows"}}, {{"y"}}, infer_gather_rows},
+  }};
+  return infos;
+}
+
+bool is_cache_output(const OperandName& name) {
+  return name.name == "k_cache" || name.name == "v_cache";
+}
+
+void check_cache_output(const OpInfo& info, size_t index, const OperandSpec& cache,
+                        const OperandSpec& rows) {
+  const bool fits = cache.shape.size() == 4 && cache.shape[1].is_constant() &&
+                    cache.shape[2].is_constant() && cache.shape[2].value > 0 &&
+                    cache.shape[3].is_constant() && cache.shape[1].value > 0 &&
+                    cache.shape[3].value > 0 && rows.shape[1].value % cache.shape[3].value == 0 &&
+                    rows.shape[1].value / cache.shape[3].value == cache.shape[1].value;
+  if (fits) return;
+  throw Error(
+      ErrorCategory::kBadFile,
+      fmt::format(
+          "[{}] {}: expected [blocks, kv_heads, tokens_per_block, head_dim] for rows {}, got {}",
+          info.name, info.outputs[index].name, to_string(rows.shape), to_string(cache.shape)));
+}
+
+// Scales of an E4M3 cache are given exactly where the cache is E4M3.
+void check_cache_scales(const OpInfo& info, Specs inputs, Specs outputs) {
+  for (size_t i = 0; i < 2; ++i) {
+    const OperandSpec& scale = inputs[inputs.size() - 2 + i];
+    const OperandSpec& cache = outputs[outputs.size() - 2 + i];
+    if (scale.present != (cache.dtype == DType::kE4M3)) {
+      throw Error(ErrorCategory::kBadFile,
+                  fmt::format("[{}] {}: expected exactly where the cache is float8_e4m3", info.name,
+                              info.inputs[inputs.size() - 2 + i].name));
+    }
+  }
+}
+
+void check_counts(const OpInfo& info, Specs inputs, Specs outputs) {
+  if (inputs.size() != info.inputs.size() || outputs.size() != info.outputs.size()) {
+    throw Error(
+        ErrorCategory::kBadFile,
+        fmt::format("[{}] expected {} inputs and {} outputs, got {} and {}", info.name,
+                    info.inputs.size(), info.outputs.size(), inputs.size(), outputs.size()));
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i].present && !info.inputs[i].optional) {
+      throw Error(ErrorCategory::kBadFile, fmt::format("[{}] {}: expected a tensor, got none",
+                                                       info.name, info.inputs[i].name));
+    }
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (!outputs[i].present) {
+      throw Error(ErrorCategory::kBadFile, fmt::format("[{}] {}: expected a tensor, got none",
+                                                       info.name, info.outputs[i].name));
+    }
+  }
+}
+
+// An op with an output_scale writes E4M3 exactly where the scale is given; quantize always does.
+void check_output_type(const OpInfo& info, Specs inputs, const OperandSpec& y) {
+  bool expect_e4m3 = info.op == Op::kQuantize;
+  for (size_t i = 0; i < info.inputs.size(); ++i) {
+    if (info.inputs[i].name == "output_scale") expect_e4m3 = inputs[i].present;
+  }
+  const bool floating = y.dtype == DType::kF32 || y.dtype == DType::kBF16;
+  if (expect_e4m3 ? y.dtype == DType::kE4M3 : floating) return;
+  throw Error(ErrorCategory::kBadFile,
+              fmt::format("[{}] {}: expected {}, got {}", info.name, info.outputs.back().name,
+                          expect_e4m3 ? "float8_e4m3" : "float32 or bfloat16", to_string(y.dtype)));
+}
+
+}  // namespace
+
+const OpInfo& op_info(Op op) { return table()[static_cast<size_t>(op)]; }
+
+std::string_view to_string(Op op) { return op_info(op).name; }
+
+std::optional<Op> op_from_string(std::string_view name) {
+  for (const OpInfo& info : table()) {
+    if (info.name == name) return info.op;
+  }
+  return std::nullopt;
+}
+
+void check_call(Op op, Specs inputs, Specs outputs, const OpParams& params) {
+  const OpInfo& info = op_info(op);
+  check_counts(info, inputs, outputs);
+  const std::vector<SymbolicShape> expected = info.infer(inputs, params);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (is_cache_output(info.outputs[i])) {
+      const size_t k = op == Op::kRopeKvAppend ? 1 : 0;
+      check_cache_output(info, i, outputs[i], inputs[k]);
+    } else if (outputs[i].shape != expected[i]) {
+      throw Error(ErrorCategory::kBadFile,
+                  fmt::format("[{}] {}: expected {}, got {}", info.name, info.outputs[i].name,
+                              to_string(expected[i]), to_string(outputs[i].shape)));
+    }
+  }
+  if (op == Op::kKvAppend || op == Op::kRopeKvAppend) check_cache_scales(info, inputs, outputs);
+  if (op != Op::kKvAppend && op != Op::kRopeKvAppend)
+    check_output_type(info, inputs, outputs.back());
+}
+
+}  // namespace octavo

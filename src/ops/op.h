@@ -1,0 +1,82 @@
+// The ops of a Program: their names, parameters, operands and shape rules; no implementation.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goals: one header per op with its argument struct; a rule that checks any call, so that a Program
+// read from a file can be trusted after validation. Non-goals: autodiff, dynamic graphs.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "ops/dim.h"
+
+namespace octavo {
+
+enum class Op : uint8_t {
+  kEmbedding,
+  kRmsNorm,
+  kAdd,
+  kAddRmsNorm,
+  kQuantize,
+  kLinear,
+  kRope,
+  kKvAppend,
+  kRopeKvAppend,
+  kAttention,
+  kSwiglu,
+  kGatherRows,
+};
+inline constexpr int kOpCount = 12;
+
+struct RmsNormParams {  // rms_norm, add_rms_norm
+  float epsilon = 1e-5f;
+};
+
+struct LinearParams {
+  // Rows of the weight that share one weight scale, in order; empty means a single segment.
+  std::vector<int64_t> segment_rows;
+};
+
+struct RopeParams {  // rope, rope_kv_append
+  int64_t head_dim = 0;
+};
+
+struct AttentionParams {
+  int64_t num_heads = 0;
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;
+  float softmax_scale = 1.0f;
+  int64_t window = 0;  // keys older than this many tokens are masked; 0: none
+};
+
+using OpParams =
+    std::variant<std::monostate, RmsNormParams, LinearParams, RopeParams, AttentionParams>;
+
+struct OperandName {
+  std::string_view name;
+  bool optional = false;
+};
+
+// What an op is: the order of its operands and the shapes that its outputs must have.
+struct OpInfo {
+  Op op;
+  std::string_view name;
+  std::vector<OperandName> inputs;
+  std::vector<OperandName> outputs;
+  // Shapes of the outputs; throws Error(kBadFile) "[op] operand: expected …, got …" where inputs do
+  // not fit. Also checks the element types of the inputs.
+  std::vector<SymbolicShape> (*infer)(std::span<const OperandSpec> inputs, const OpParams& params);
+};
+
+const OpInfo& op_info(Op op);
+std::optional<Op> op_from_string(std::string_view name);
+std::string_view to_string(Op op);
+
+// Checks one whole call: operand counts, presence, shapes and element types.
+void check_call(Op op, std::span<const OperandSpec> inputs, std::span<const OperandSpec> outputs,
+                const OpParams& params);
+
+}  // namespace octavo
