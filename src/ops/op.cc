@@ -156,18 +156,17 @@ std::vector<SymbolicShape> infer_rope(Specs in, const OpParams& params) {
   return {rule.shape(0)};
 }
 
-// The caches are in-out: their shapes are checked where they are read, by attention.
-SymbolicShape cache_shape_of(const Rule& rule, size_t k, size_t v, const SymbolicShape& rows) {
+// Keys and values have a row for every token; the caches are outputs and checked in check_call.
+void check_kv_rows(const Rule& rule, size_t k, size_t v, const SymbolicShape& rows) {
   rule.matrix(k);
   rule.floating(k);
   rule.expect(rule.shape(k)[0] == rows[0], k, "a row for every token");
   rule.same_shape(v, rule.shape(k));
-  return {};
 }
 
 std::vector<SymbolicShape> infer_kv_append(Specs in, const OpParams&) {
   const Rule rule(Op::kKvAppend, in);
-  cache_shape_of(rule, 0, 1, rule.shape(0));
+  check_kv_rows(rule, 0, 1, rule.shape(0));
   rule.index_vector(2, rule.shape(0)[0], DType::kI64);
   rule.scales(3, 1);
   rule.scales(4, 1);
@@ -177,7 +176,7 @@ std::vector<SymbolicShape> infer_kv_append(Specs in, const OpParams&) {
 std::vector<SymbolicShape> infer_rope_kv_append(Specs in, const OpParams& params) {
   const Rule rule(Op::kRopeKvAppend, in);
   check_rope(rule, Op::kRopeKvAppend, params, 3);
-  cache_shape_of(rule, 1, 2, rule.shape(0));
+  check_kv_rows(rule, 1, 2, rule.shape(0));
   rule.index_vector(5, rule.shape(0)[0], DType::kI64);
   rule.scales(6, 1);
   rule.scales(7, 1);
