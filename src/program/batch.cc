@@ -10,8 +10,8 @@ void Batch::clear() {
   table_width = width;
 }
 
-int32_t Batch::append(const std::vector<int32_t>& ids, int32_t first_position, const std::vector<int32_t>& blocks,
-                      int64_t tokens_per_block) {
+int32_t Batch::append(const std::vector<int32_t>& ids, int32_t first_position,
+                      const std::vector<int32_t>& blocks, int64_t tokens_per_block) {
   OCTAVO_CHECK(static_cast<int64_t>(blocks.size()) <= table_width);
   const auto start = static_cast<int32_t>(token_ids.size());
   const auto length = static_cast<int32_t>(ids.size());

@@ -24,21 +24,22 @@ inline constexpr std::string_view kLogitRows = "logit_rows";
 inline constexpr std::string_view kLogits = "logits";
 
 struct Batch {
-  std::vector<int32_t> token_ids;     // [tokens]
-  std::vector<int32_t> positions;     // [tokens]
-  std::vector<int64_t> slots;         // [tokens]: block × tokens_per_block + offset; -1: not written
+  std::vector<int32_t> token_ids;  // [tokens]
+  std::vector<int32_t> positions;  // [tokens]
+  std::vector<int64_t> slots;      // [tokens]: block × tokens_per_block + offset; -1: not written
   std::vector<int32_t> query_start;   // [sequences]
   std::vector<int32_t> query_length;  // [sequences]
   std::vector<int32_t> kv_length;     // [sequences]
   std::vector<int32_t> block_table;   // [sequences, table_width], row-major
   int64_t table_width = 0;
-  std::vector<int32_t> logit_rows;    // [logit_rows]: rows of this step that lm_head runs on
+  std::vector<int32_t> logit_rows;  // [logit_rows]: rows of this step that lm_head runs on
 
   void clear();
-  // Adds a sequence of `ids` at positions first_position, first_position + 1, … whose cache lives in `blocks`.
-  // Returns the first of its rows. `table_width` must be set and >= blocks.size() before the first call.
-  int32_t append(const std::vector<int32_t>& ids, int32_t first_position, const std::vector<int32_t>& blocks,
-                 int64_t tokens_per_block);
+  // Adds a sequence of `ids` at positions first_position, first_position + 1, … whose cache lives
+  // in `blocks`. Returns the first of its rows. `table_width` must be set and >= blocks.size()
+  // before the first call.
+  int32_t append(const std::vector<int32_t>& ids, int32_t first_position,
+                 const std::vector<int32_t>& blocks, int64_t tokens_per_block);
   SymbolValues sizes(int64_t cache_blocks) const;
 };
 

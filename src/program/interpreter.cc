@@ -6,13 +6,17 @@
 
 namespace octavo {
 
-Interpreter::Interpreter(const Program& program, std::vector<const Kernel*> kernels, const SymbolValues& maxima,
-                         ThreadPool& pool)
-    : program_(program), kernels_(std::move(kernels)), plan_(plan_memory(program, maxima)), pool_(pool) {
+Interpreter::Interpreter(const Program& program, std::vector<const Kernel*> kernels,
+                         const SymbolValues& maxima, ThreadPool& pool)
+    : program_(program),
+      kernels_(std::move(kernels)),
+      plan_(plan_memory(program, maxima)),
+      pool_(pool) {
   OCTAVO_CHECK(kernels_.size() == program.calls.size());
   for (size_t i = 0; i < kernels_.size(); ++i) {
     if (kernels_[i]->workspace == nullptr) continue;
-    workspace_bytes_ = std::max(workspace_bytes_, kernels_[i]->workspace(problem_of(program, program.calls[i], maxima)));
+    workspace_bytes_ = std::max(
+        workspace_bytes_, kernels_[i]->workspace(problem_of(program, program.calls[i], maxima)));
   }
   arena_ = allocate_host(plan_.bytes);
   workspace_ = allocate_host(workspace_bytes_);
@@ -20,7 +24,8 @@ Interpreter::Interpreter(const Program& program, std::vector<const Kernel*> kern
 }
 
 void Interpreter::bind(TensorId id, const TensorView& view) {
-  OCTAVO_CHECK(program_.tensor(id).kind != TensorKind::kActivation && view.dtype == program_.tensor(id).dtype);
+  OCTAVO_CHECK(program_.tensor(id).kind != TensorKind::kActivation &&
+               view.dtype == program_.tensor(id).dtype);
   bound_[static_cast<size_t>(id)] = view;
 }
 
@@ -56,9 +61,10 @@ TensorView Interpreter::view(TensorId id, const SymbolValues& sizes) const {
   return columns;
 }
 
-void Interpreter::run(const SymbolValues& sizes, size_t begin, size_t end, const CallObserver& observer) {
-  const LaunchContext context{.pool = &pool_,
-                              .workspace = {workspace_.get(), static_cast<size_t>(workspace_bytes_)}};
+void Interpreter::run(const SymbolValues& sizes, size_t begin, size_t end,
+                      const CallObserver& observer) {
+  const LaunchContext context{
+      .pool = &pool_, .workspace = {workspace_.get(), static_cast<size_t>(workspace_bytes_)}};
   std::vector<TensorView> inputs, outputs;
   for (size_t i = begin; i < end; ++i) {
     const Call& call = program_.calls[i];
@@ -76,7 +82,8 @@ std::vector<const Kernel*> first_candidates(const Program& program, const Kernel
                                             const SymbolValues& maxima) {
   std::vector<const Kernel*> kernels;
   for (const Call& call : program.calls) {
-    kernels.push_back(registry.candidates(problem_of(program, call, maxima), DeviceType::kCpu).front());
+    kernels.push_back(
+        registry.candidates(problem_of(program, call, maxima), DeviceType::kCpu).front());
   }
   return kernels;
 }

@@ -18,8 +18,8 @@ using CallObserver = std::function<void(const Call& call, const Operands& operan
 class Interpreter {
  public:
   // `kernels`: one a call. The arena for activations and workspace is allocated for `maxima`.
-  Interpreter(const Program& program, std::vector<const Kernel*> kernels, const SymbolValues& maxima,
-              ThreadPool& pool);
+  Interpreter(const Program& program, std::vector<const Kernel*> kernels,
+              const SymbolValues& maxima, ThreadPool& pool);
 
   const Program& program() const { return program_; }
   int64_t arena_bytes() const { return plan_.bytes; }
@@ -30,10 +30,12 @@ class Interpreter {
   void bind(const Batch& batch);
 
   // Runs calls [begin, end) with these sizes; `observer` may be null.
-  void run(const SymbolValues& sizes, size_t begin, size_t end, const CallObserver& observer = nullptr);
+  void run(const SymbolValues& sizes, size_t begin, size_t end,
+           const CallObserver& observer = nullptr);
   void run(const SymbolValues& sizes) { run(sizes, 0, program_.calls.size()); }
 
-  // The tensor as the last run left it (activations stay valid until their memory is reused by a later call).
+  // The tensor as the last run left it (activations stay valid until their memory is reused by a
+  // later call).
   TensorView view(TensorId id, const SymbolValues& sizes) const;
 
  private:

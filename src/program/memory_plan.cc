@@ -17,7 +17,9 @@ struct Placed {
   Lifetime life;
 };
 
-bool overlap(const Lifetime& a, const Lifetime& b) { return a.first <= b.last && b.first <= a.last; }
+bool overlap(const Lifetime& a, const Lifetime& b) {
+  return a.first <= b.last && b.first <= a.last;
+}
 
 // The lowest offset where `bytes` fit beside everything alive at the same time.
 int64_t first_fit(std::vector<Placed>& placed, int64_t bytes, const Lifetime& life) {
@@ -25,7 +27,8 @@ int64_t first_fit(std::vector<Placed>& placed, int64_t bytes, const Lifetime& li
   for (const Placed& other : placed) {
     if (overlap(other.life, life)) alive.push_back(other);
   }
-  std::sort(alive.begin(), alive.end(), [](const Placed& a, const Placed& b) { return a.begin < b.begin; });
+  std::sort(alive.begin(), alive.end(),
+            [](const Placed& a, const Placed& b) { return a.begin < b.begin; });
   int64_t at = 0;
   for (const Placed& other : alive) {
     if (other.begin - at >= bytes) break;
@@ -61,8 +64,10 @@ MemoryPlan plan_memory(const Program& program, const SymbolValues& maxima) {
   std::vector<Placed> placed;
   for (size_t i = 0; i < program.tensors.size(); ++i) {
     const ProgramTensor& tensor = program.tensors[i];
-    if (tensor.kind != TensorKind::kActivation || tensor.base != kNoTensor || lives[i].first < 0) continue;
-    const int64_t bytes = round_up(evaluate(tensor.shape, maxima).elements() * size_of(tensor.dtype), kAlignment);
+    if (tensor.kind != TensorKind::kActivation || tensor.base != kNoTensor || lives[i].first < 0)
+      continue;
+    const int64_t bytes =
+        round_up(evaluate(tensor.shape, maxima).elements() * size_of(tensor.dtype), kAlignment);
     plan.offsets[i] = first_fit(placed, std::max(bytes, kAlignment), lives[i]);
     plan.bytes = std::max(plan.bytes, placed.back().end);
   }

@@ -13,7 +13,8 @@ struct MemoryPlan {
   int64_t bytes = 0;
 };
 
-// Activations whose lifetimes overlap never overlap in memory; offsets are multiples of 256 bytes, sized for `maxima`.
+// Activations whose lifetimes overlap never overlap in memory; offsets are multiples of 256 bytes,
+// sized for `maxima`.
 MemoryPlan plan_memory(const Program& program, const SymbolValues& maxima);
 
 // First and last call that touch each activation (through views too); outputs live to the end.

@@ -46,7 +46,8 @@ void validate_dims(const ProgramTensor& tensor) {
   constexpr int64_t kLargest = int64_t{1} << 28;
   if (tensor.shape.size() > Shape::kMaxRank) invalid(tensor.name, "rank above 8");
   for (const Dim& dim : tensor.shape) {
-    if (dim.is_constant() && (dim.value < 0 || dim.value > kLargest)) invalid(tensor.name, "dimension out of range");
+    if (dim.is_constant() && (dim.value < 0 || dim.value > kLargest))
+      invalid(tensor.name, "dimension out of range");
     if (dim.multiple < 1 || dim.multiple > 4096) invalid(tensor.name, "multiple out of range");
   }
 }
@@ -55,11 +56,12 @@ void validate_view(const Program& program, const ProgramTensor& tensor) {
   if (tensor.base == kNoTensor) return;
   if (!in_range(program, tensor.base)) invalid(tensor.name, "view of an unknown tensor");
   const ProgramTensor& base = program.tensor(tensor.base);
-  const bool fits = tensor.kind == TensorKind::kActivation && base.kind == TensorKind::kActivation &&
-                    base.base == kNoTensor && base.dtype == tensor.dtype && base.shape.size() == 2 &&
-                    tensor.shape.size() == 2 && base.shape[0] == tensor.shape[0] && base.shape[1].is_constant() &&
-                    tensor.shape[1].is_constant() && tensor.column >= 0 &&
-                    tensor.column <= base.shape[1].value - tensor.shape[1].value;
+  const bool fits =
+      tensor.kind == TensorKind::kActivation && base.kind == TensorKind::kActivation &&
+      base.base == kNoTensor && base.dtype == tensor.dtype && base.shape.size() == 2 &&
+      tensor.shape.size() == 2 && base.shape[0] == tensor.shape[0] && base.shape[1].is_constant() &&
+      tensor.shape[1].is_constant() && tensor.column >= 0 &&
+      tensor.column <= base.shape[1].value - tensor.shape[1].value;
   if (!fits) invalid(tensor.name, "a view must be columns of a rank-2 activation of the same type");
 }
 
@@ -68,7 +70,8 @@ void validate_literals(const Program& program) {
     if (!in_range(program, id)) invalid("literals", "unknown tensor");
     const ProgramTensor& tensor = program.tensor(id);
     const SymbolicShape expected{Dim::constant(static_cast<int64_t>(values.size()))};
-    if (tensor.kind != TensorKind::kWeight || tensor.dtype != DType::kF32 || tensor.shape != expected) {
+    if (tensor.kind != TensorKind::kWeight || tensor.dtype != DType::kF32 ||
+        tensor.shape != expected) {
       invalid(tensor.name, "a literal must be a float32 weight of its own length");
     }
   }
@@ -76,7 +79,8 @@ void validate_literals(const Program& program) {
 
 class Validator {
  public:
-  explicit Validator(const Program& program) : program_(program), written_(program.tensors.size(), false) {}
+  explicit Validator(const Program& program)
+      : program_(program), written_(program.tensors.size(), false) {}
 
   void run() {
     for (const ProgramTensor& tensor : program_.tensors) {
@@ -86,7 +90,8 @@ class Validator {
     validate_literals(program_);
     for (const Call& call : program_.calls) check(call);
     for (const TensorId id : program_.outputs) {
-      if (!in_range(program_, id) || !readable(id)) invalid("outputs", "an output that no call writes");
+      if (!in_range(program_, id) || !readable(id))
+        invalid("outputs", "an output that no call writes");
     }
   }
 
@@ -102,13 +107,15 @@ class Validator {
     const std::string where = fmt::format("{} {}", to_string(call.op), call.module);
     std::vector<OperandSpec> inputs, outputs;
     for (const TensorId id : call.inputs) {
-      if (id != kNoTensor && (!in_range(program_, id) || !readable(id))) invalid(where, "reads a tensor never written");
+      if (id != kNoTensor && (!in_range(program_, id) || !readable(id)))
+        invalid(where, "reads a tensor never written");
       inputs.push_back(program_.spec(id));
     }
     for (const TensorId id : call.outputs) {
       if (!in_range(program_, id)) invalid(where, "writes an unknown tensor");
       const TensorKind kind = program_.tensor(id).kind;
-      if (kind != TensorKind::kActivation && kind != TensorKind::kCache) invalid(where, "writes a weight or an input");
+      if (kind != TensorKind::kActivation && kind != TensorKind::kCache)
+        invalid(where, "writes a weight or an input");
       outputs.push_back(program_.spec(id));
       written_[static_cast<size_t>(id)] = true;
     }
@@ -176,7 +183,8 @@ std::string to_string(const Program& program) {
     text += fmt::format("{:3} {:<18}", call.layer, to_string(call.role));
     for (const TensorId id : call.outputs) text += " " + name(id);
     text += fmt::format(" = {}(", to_string(call.op));
-    for (size_t i = 0; i < call.inputs.size(); ++i) text += (i > 0 ? ", " : "") + name(call.inputs[i]);
+    for (size_t i = 0; i < call.inputs.size(); ++i)
+      text += (i > 0 ? ", " : "") + name(call.inputs[i]);
     text += ")\n";
   }
   return text;

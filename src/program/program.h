@@ -1,8 +1,8 @@
 // Program: a decoder-only model as a straight-line list of op calls on numbered tensors.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Goals: a model emits it once; the calibrator observes it, the builder rewrites it, the runtime replays it.
-// Non-goals: branches, dynamic graphs, node classes.
+// Goals: a model emits it once; the calibrator observes it, the builder rewrites it, the runtime
+// replays it. Non-goals: branches, dynamic graphs, node classes.
 #pragma once
 
 #include <map>
@@ -36,8 +36,27 @@ struct ProgramTensor {
 
 // What a call is for; passes, precision exclusions and reports select by it.
 enum class Role : uint8_t {
-  kNone, kEmbedding, kInputNorm, kQ, kK, kV, kQkv, kRope, kCacheAppend, kAttention, kO, kAttentionResidual,
-  kPostNorm, kGate, kUp, kGateUp, kActivation, kDown, kMlpResidual, kFinalNorm, kLmHead,
+  kNone,
+  kEmbedding,
+  kInputNorm,
+  kQ,
+  kK,
+  kV,
+  kQkv,
+  kRope,
+  kCacheAppend,
+  kAttention,
+  kO,
+  kAttentionResidual,
+  kPostNorm,
+  kGate,
+  kUp,
+  kGateUp,
+  kActivation,
+  kDown,
+  kMlpResidual,
+  kFinalNorm,
+  kLmHead,
 };
 std::string_view to_string(Role role);
 std::optional<Role> role_from_string(std::string_view name);
@@ -45,18 +64,20 @@ std::optional<Role> role_from_string(std::string_view name);
 struct Call {
   Op op = Op::kAdd;
   OpParams params;
-  std::vector<TensorId> inputs;   // kNoTensor: an absent optional operand
+  std::vector<TensorId> inputs;  // kNoTensor: an absent optional operand
   std::vector<TensorId> outputs;
-  int layer = -1;       // -1 before the first layer, number of layers after the last
+  int layer = -1;  // -1 before the first layer, number of layers after the last
   Role role = Role::kNone;
-  std::string module;   // "model.layers.0.self_attn.q_proj": the checkpoint's name, where there is one
+  std::string
+      module;  // "model.layers.0.self_attn.q_proj": the checkpoint's name, where there is one
 };
 
 struct Program {
   std::vector<ProgramTensor> tensors;
   std::vector<Call> calls;
-  std::vector<TensorId> outputs;                      // alive after the last call: the logits
-  std::map<TensorId, std::vector<float>> literals;    // weights that the model file computes (RoPE frequencies)
+  std::vector<TensorId> outputs;  // alive after the last call: the logits
+  std::map<TensorId, std::vector<float>>
+      literals;  // weights that the model file computes (RoPE frequencies)
 
   const ProgramTensor& tensor(TensorId id) const { return tensors[static_cast<size_t>(id)]; }
   ProgramTensor& tensor(TensorId id) { return tensors[static_cast<size_t>(id)]; }
@@ -65,9 +86,10 @@ struct Program {
   OperandSpec spec(TensorId id) const;
 };
 
-// Checks everything about a Program that kernels rely on: ids in range, every call's shapes and types (check_call),
-// values written before they are read, column views inside their base, literals of float32 weights.
-// Throws Error(kBadFile) naming the call. A validated Program from an untrusted file is safe to plan and run.
+// Checks everything about a Program that kernels rely on: ids in range, every call's shapes and
+// types (check_call), values written before they are read, column views inside their base, literals
+// of float32 weights. Throws Error(kBadFile) naming the call. A validated Program from an untrusted
+// file is safe to plan and run.
 void validate(const Program& program);
 
 // One call as kernels are asked about it, symbols at their maxima.

@@ -7,13 +7,17 @@
 namespace octavo {
 
 TensorId Recorder::input(std::string_view name, SymbolicShape shape, DType dtype) {
-  return program_.add({.name = std::string(name), .kind = TensorKind::kInput, .dtype = dtype, .shape = std::move(shape)});
+  return program_.add({.name = std::string(name),
+                       .kind = TensorKind::kInput,
+                       .dtype = dtype,
+                       .shape = std::move(shape)});
 }
 
 TensorId Recorder::weight(const std::string& name, std::initializer_list<int64_t> shape) {
   SymbolicShape dims;
   for (const int64_t dim : shape) dims.push_back(Dim::constant(dim));
-  return program_.add({.name = name, .kind = TensorKind::kWeight, .dtype = dtype_, .shape = std::move(dims)});
+  return program_.add(
+      {.name = name, .kind = TensorKind::kWeight, .dtype = dtype_, .shape = std::move(dims)});
 }
 
 TensorId Recorder::literal(const std::string& name, std::vector<float> values) {
@@ -26,10 +30,12 @@ TensorId Recorder::literal(const std::string& name, std::vector<float> values) {
 }
 
 TensorId Recorder::cache(const std::string& name, SymbolicShape shape) {
-  return program_.add({.name = name, .kind = TensorKind::kCache, .dtype = dtype_, .shape = std::move(shape)});
+  return program_.add(
+      {.name = name, .kind = TensorKind::kCache, .dtype = dtype_, .shape = std::move(shape)});
 }
 
-TensorId Recorder::record(Op op, OpParams params, std::vector<TensorId> inputs, Role role, const std::string& module) {
+TensorId Recorder::record(Op op, OpParams params, std::vector<TensorId> inputs, Role role,
+                          const std::string& module) {
   std::vector<OperandSpec> specs;
   for (const TensorId id : inputs) specs.push_back(program_.spec(id));
   const std::vector<SymbolicShape> shapes = op_info(op).infer(specs, params);
@@ -51,16 +57,20 @@ TensorId Recorder::embedding(TensorId ids, TensorId table, const std::string& mo
   return record(Op::kEmbedding, {}, {ids, table}, Role::kEmbedding, module);
 }
 
-TensorId Recorder::rms_norm(TensorId x, TensorId weight, float epsilon, Role role, const std::string& module) {
+TensorId Recorder::rms_norm(TensorId x, TensorId weight, float epsilon, Role role,
+                            const std::string& module) {
   return record(Op::kRmsNorm, RmsNormParams{epsilon}, {x, weight, kNoTensor}, role, module);
 }
 
-TensorId Recorder::linear(TensorId x, TensorId weight, TensorId bias, Role role, const std::string& module) {
+TensorId Recorder::linear(TensorId x, TensorId weight, TensorId bias, Role role,
+                          const std::string& module) {
   return record(Op::kLinear, LinearParams{}, {x, weight, kNoTensor, kNoTensor, bias}, role, module);
 }
 
-TensorId Recorder::rope(TensorId x, TensorId positions, TensorId inverse_frequency, int64_t head_dim) {
-  return record(Op::kRope, RopeParams{head_dim}, {x, positions, inverse_frequency}, Role::kRope, "");
+TensorId Recorder::rope(TensorId x, TensorId positions, TensorId inverse_frequency,
+                        int64_t head_dim) {
+  return record(Op::kRope, RopeParams{head_dim}, {x, positions, inverse_frequency}, Role::kRope,
+                "");
 }
 
 void Recorder::kv_append(TensorId k, TensorId v, TensorId slots, TensorId k_cache, TensorId v_cache,
@@ -74,11 +84,12 @@ void Recorder::kv_append(TensorId k, TensorId v, TensorId slots, TensorId k_cach
                             .module = module});
 }
 
-TensorId Recorder::attention(TensorId q, TensorId k_cache, TensorId v_cache, const std::array<TensorId, 4>& sequences,
+TensorId Recorder::attention(TensorId q, TensorId k_cache, TensorId v_cache,
+                             const std::array<TensorId, 4>& sequences,
                              const AttentionParams& params, const std::string& module) {
   return record(Op::kAttention, params,
-                {q, k_cache, v_cache, sequences[0], sequences[1], sequences[2], sequences[3], kNoTensor, kNoTensor,
-                 kNoTensor},
+                {q, k_cache, v_cache, sequences[0], sequences[1], sequences[2], sequences[3],
+                 kNoTensor, kNoTensor, kNoTensor},
                 Role::kAttention, module);
 }
 
@@ -86,7 +97,9 @@ TensorId Recorder::swiglu(TensorId gate, TensorId up, const std::string& module)
   return record(Op::kSwiglu, {}, {gate, up, kNoTensor}, Role::kActivation, module);
 }
 
-TensorId Recorder::add(TensorId a, TensorId b, Role role) { return record(Op::kAdd, {}, {a, b}, role, ""); }
+TensorId Recorder::add(TensorId a, TensorId b, Role role) {
+  return record(Op::kAdd, {}, {a, b}, role, "");
+}
 
 TensorId Recorder::gather_rows(TensorId x, TensorId rows) {
   return record(Op::kGatherRows, {}, {x, rows}, Role::kNone, "");

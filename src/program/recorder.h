@@ -22,14 +22,16 @@ class Recorder {
   TensorId cache(const std::string& name, SymbolicShape shape);
 
   TensorId embedding(TensorId ids, TensorId table, const std::string& module);
-  TensorId rms_norm(TensorId x, TensorId weight, float epsilon, Role role, const std::string& module);
+  TensorId rms_norm(TensorId x, TensorId weight, float epsilon, Role role,
+                    const std::string& module);
   TensorId linear(TensorId x, TensorId weight, TensorId bias, Role role, const std::string& module);
   TensorId rope(TensorId x, TensorId positions, TensorId inverse_frequency, int64_t head_dim);
   void kv_append(TensorId k, TensorId v, TensorId slots, TensorId k_cache, TensorId v_cache,
                  const std::string& module);
   // `sequences`: query_start, query_length, kv_length, block_table.
-  TensorId attention(TensorId q, TensorId k_cache, TensorId v_cache, const std::array<TensorId, 4>& sequences,
-                     const AttentionParams& params, const std::string& module);
+  TensorId attention(TensorId q, TensorId k_cache, TensorId v_cache,
+                     const std::array<TensorId, 4>& sequences, const AttentionParams& params,
+                     const std::string& module);
   TensorId swiglu(TensorId gate, TensorId up, const std::string& module);
   TensorId add(TensorId a, TensorId b, Role role);
   TensorId gather_rows(TensorId x, TensorId rows);
@@ -40,7 +42,8 @@ class Recorder {
   Program finish();
 
  private:
-  TensorId record(Op op, OpParams params, std::vector<TensorId> inputs, Role role, const std::string& module);
+  TensorId record(Op op, OpParams params, std::vector<TensorId> inputs, Role role,
+                  const std::string& module);
 
   Program program_;
   DType dtype_;
