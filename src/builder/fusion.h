@@ -1,0 +1,45 @@
+// Fusions: rewrite passes that turn consecutive calls into one; the unfused calls are their oracle.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "builder/build_options.h"
+#include "program/program.h"
+
+namespace octavo {
+
+// A Program under construction, with where its merged weights come from.
+struct Draft {
+  Program program;
+  // Weight of the Program → checkpoint tensors whose rows it concatenates. Absent: the tensor of
+  // its own name.
+  std::map<std::string, std::vector<std::string>> parts;
+
+  std::vector<std::string> parts_of(const std::string& name) const {
+    const auto it = parts.find(name);
+    return it == parts.end() ? std::vector<std::string>{name} : it->second;
+  }
+};
+
+struct Fusion {
+  std::string_view name;
+  bool (*enabled)(const BuildOptions& options);
+  void (*apply)(Draft& draft);
+};
+
+// In the order in which they run.
+std::span<const Fusion> fusion_table();
+
+void fuse_qkv(Draft& draft);             // q, k, v → one linear with three segments
+void fuse_gate_up(Draft& draft);         // gate, up → one linear with two segments
+void fuse_rope_kv_append(Draft& draft);  // rope(q), rope(k), kv_append → one call
+void fuse_add_rms_norm(Draft& draft);    // add, rms_norm → one call
+void fuse_quantize(
+    Draft& draft);  // rms_norm, add_rms_norm, swiglu or attention, then quantize → one call
+
+}  // namespace octavo

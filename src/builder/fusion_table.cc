@@ -1,0 +1,26 @@
+// The table of fusions: one line each.
+// SPDX-License-Identifier: Apache-2.0
+#include <array>
+
+#include "builder/fusion.h"
+
+namespace octavo {
+namespace {
+
+bool always(const BuildOptions&) { return true; }
+bool fused_mlp(const BuildOptions& options) { return options.plugins.use_fused_mlp; }
+bool norm_quant(const BuildOptions& options) { return options.plugins.norm_quant_fusion; }
+
+constexpr std::array kFusions = {
+    Fusion{"qkv", always, fuse_qkv},
+    Fusion{"gate_up", fused_mlp, fuse_gate_up},
+    Fusion{"rope_kv_append", always, fuse_rope_kv_append},
+    Fusion{"add_rms_norm", always, fuse_add_rms_norm},
+    Fusion{"quantize", norm_quant, fuse_quantize},
+};
+
+}  // namespace
+
+std::span<const Fusion> fusion_table() { return kFusions; }
+
+}  // namespace octavo

@@ -1,0 +1,110 @@
+// Merging of linears that read the same input: q, k, v and gate, up. Every part keeps its own
+// weight scale. SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "builder/fusion.h"
+#include "program/rewrite.h"
+
+namespace octavo {
+namespace {
+
+constexpr size_t kX = 0, kWeight = 1, kInputScale = 2, kWeightScale = 3, kBias = 4;
+
+int64_t rows_of(const Program& program, TensorId weight) {
+  return program.tensor(weight).shape[0].value;
+}
+
+// Same input, same input scale, same types, all with or all without scales and biases.
+bool mergeable(const Program& program, const std::vector<const Call*>& calls) {
+  const Call& first = *calls.front();
+  return std::all_of(calls.begin(), calls.end(), [&](const Call* call) {
+    return call->inputs[kX] == first.inputs[kX] &&
+           call->inputs[kInputScale] == first.inputs[kInputScale] &&
+           program.tensor(call->inputs[kWeight]).dtype ==
+               program.tensor(first.inputs[kWeight]).dtype &&
+           (call->inputs[kWeightScale] == kNoTensor) == (first.inputs[kWeightScale] == kNoTensor) &&
+           (call->inputs[kBias] == kNoTensor) == (first.inputs[kBias] == kNoTensor) &&
+           program.tensor(call->outputs[0]).dtype == program.tensor(first.outputs[0]).dtype;
+  });
+}
+
+// One weight whose rows are those of the given operand of every call.
+TensorId concatenate(Draft& draft, const std::vector<const Call*>& calls, size_t operand,
+                     const std::string& name) {
+  if (calls.front()->inputs[operand] == kNoTensor) return kNoTensor;
+  ProgramTensor merged = draft.program.tensor(calls.front()->inputs[operand]);
+  merged.name = name;
+  merged.shape[0].value = 0;
+  std::vector<std::string> parts;
+  for (const Call* call : calls) {
+    const ProgramTensor& part = draft.program.tensor(call->inputs[operand]);
+    merged.shape[0].value += part.shape[0].value;
+    for (std::string& source : draft.parts_of(part.name)) parts.push_back(std::move(source));
+  }
+  draft.parts[name] = std::move(parts);
+  return draft.program.add(std::move(merged));
+}
+
+Call merged_call(Draft& draft, const std::vector<const Call*>& calls, Role role,
+                 const std::string& module) {
+  Call merged = *calls.front();
+  merged.role = role;
+  merged.module = module;
+  merged.inputs[kWeight] = concatenate(draft, calls, kWeight, module + ".weight");
+  merged.inputs[kWeightScale] = concatenate(draft, calls, kWeightScale, module + ".weight_scale");
+  merged.inputs[kBias] = concatenate(draft, calls, kBias, module + ".bias");
+  LinearParams params;
+  for (const Call* call : calls)
+    params.segment_rows.push_back(rows_of(draft.program, call->inputs[kWeight]));
+  merged.params = params;
+  ProgramTensor output = draft.program.tensor(calls.front()->outputs[0]);
+  output.name = module;
+  output.shape[1] = Dim::constant(rows_of(draft.program, merged.inputs[kWeight]));
+  const TensorId base = draft.program.add(std::move(output));
+  merged.outputs = {base};
+  int64_t column = 0;
+  for (const Call* call : calls) {
+    ProgramTensor& view = draft.program.tensor(call->outputs[0]);
+    view.base = base;
+    view.column = column;
+    column += view.shape[1].value;
+  }
+  return merged;
+}
+
+void merge(Draft& draft, std::span<const Role> roles, Role merged_role, std::string_view name) {
+  Program& program = draft.program;
+  for (size_t i = 0; i < program.calls.size(); ++i) {
+    if (program.calls[i].role != roles.front()) continue;
+    std::vector<const Call*> calls;
+    std::vector<int> indices;
+    for (const Role role : roles) {
+      for (size_t j = i; j < program.calls.size(); ++j) {
+        if (program.calls[j].role != role || program.calls[j].layer != program.calls[i].layer)
+          continue;
+        calls.push_back(&program.calls[j]);
+        indices.push_back(static_cast<int>(j));
+      }
+    }
+    if (calls.size() != roles.size() || !mergeable(program, calls)) continue;
+    const std::string& module = calls.front()->module;
+    Call merged = merged_call(draft, calls, merged_role,
+                              module.substr(0, module.rfind('.') + 1) + std::string(name));
+    program.calls[i] = std::move(merged);
+    remove_calls(program, {indices.begin() + 1, indices.end()});
+  }
+}
+
+}  // namespace
+
+void fuse_qkv(Draft& draft) {
+  constexpr Role kRoles[] = {Role::kQ, Role::kK, Role::kV};
+  merge(draft, kRoles, Role::kQkv, "qkv_proj");
+}
+
+void fuse_gate_up(Draft& draft) {
+  constexpr Role kRoles[] = {Role::kGate, Role::kUp};
+  merge(draft, kRoles, Role::kGateUp, "gate_up_proj");
+}
+
+}  // namespace octavo
