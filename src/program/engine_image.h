@@ -1,0 +1,70 @@
+// EngineImage: what the runtime needs to run a model: plans, weights and limits; from a file or
+// built in memory. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "program/memory_plan.h"
+#include "program/program.h"
+
+namespace octavo {
+
+enum class PlanKind : uint8_t { kDecode, kMixed };
+
+// The Program after one bucket's rewrites, with the kernel of every call. Plans share weights and
+// caches by name.
+struct Plan {
+  PlanKind kind = PlanKind::kMixed;
+  int64_t max_tokens = 0;  // of one step
+  Program program;
+  std::vector<std::string> kernels;  // one a call
+};
+
+// The limits and facts of an engine that the runtime enforces; names are those of the CLI and of
+// config.json.
+struct EngineConfig {
+  std::string model_type;
+  std::string device = "cpu";
+  std::string dtype;           // of activations
+  std::string quantization;    // "fp8" or "none": of the linears
+  std::string kv_cache_dtype;  // "float32", "bfloat16" or "fp8"
+  int64_t vocab_size = 0;
+  int64_t num_layers = 0;
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t max_batch_size = 0;
+  int64_t max_num_tokens = 0;
+  int64_t max_seq_len = 0;
+  int64_t max_input_len = 0;
+  int64_t tokens_per_block = 32;
+  int64_t tp_size = 1;
+  int64_t pp_size = 1;
+  int32_t bos_token_id = -1;
+  std::vector<int32_t> eos_token_ids;
+
+  // K and V of all layers.
+  int64_t kv_bytes_per_token() const;
+};
+
+struct EngineWeight {
+  std::string name;
+  Tensor tensor;
+};
+
+struct EngineImage {
+  EngineConfig config;
+  std::vector<Plan> plans;
+  std::vector<EngineWeight> weights;
+};
+
+// JSON forms. Readers check every field and validate every Program: Error(kBadFile) naming `file`
+// and the field.
+nlohmann::json to_json(const EngineConfig& config);
+EngineConfig engine_config_from_json(const nlohmann::json& json, const std::string& file);
+nlohmann::json to_json(const Plan& plan);
+Plan plan_from_json(const nlohmann::json& json, const std::string& file);
+
+}  // namespace octavo

@@ -1,0 +1,175 @@
+// Programs and Plans as JSON: the part of an engine file that says what to run.
+// SPDX-License-Identifier: Apache-2.0
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "io/json_object.h"
+#include "program/engine_image.h"
+
+namespace octavo {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::array<std::string_view, 7> kSymbols = {
+    "constant", "tokens", "sequences", "logit_rows", "tokens_top_k", "cache_blocks", "table_width"};
+constexpr std::array<std::string_view, 4> kKinds = {"input", "weight", "cache", "activation"};
+constexpr IntRange kTensorIds{-1, 1 << 24};
+
+template <size_t N>
+size_t index_of(const std::array<std::string_view, N>& names, const JsonField& field) {
+  const std::string& name = field.as_string();
+  for (size_t i = 0; i < N; ++i) {
+    if (names[i] == name) return i;
+  }
+  throw field.mismatch("a known name");
+}
+
+json dim_json(const Dim& dim) {
+  if (dim.is_constant()) return dim.value;
+  const std::string_view name = kSymbols[static_cast<size_t>(dim.symbol)];
+  return dim.multiple == 1 ? json(name) : json::array({name, dim.multiple});
+}
+
+Dim dim_from(const JsonField& field) {
+  if (field.is_int()) return Dim::constant(field.as_int({0, int64_t{1} << 28}));
+  if (field.is_string()) return Dim::of(static_cast<Symbol>(index_of(kSymbols, field)));
+  const std::vector<JsonField> pair = field.as_array();
+  if (pair.size() != 2) throw field.mismatch("a size, a symbol, or [symbol, multiple]");
+  return Dim::of(static_cast<Symbol>(index_of(kSymbols, pair[0])), pair[1].as_int({1, 4096}));
+}
+
+json params_json(const OpParams& params) {
+  if (const auto* norm = std::get_if<RmsNormParams>(&params)) return {{"epsilon", norm->epsilon}};
+  if (const auto* linear = std::get_if<LinearParams>(&params))
+    return {{"segment_rows", linear->segment_rows}};
+  if (const auto* rope = std::get_if<RopeParams>(&params))
+    return {{"rope_head_dim", rope->head_dim}};
+  if (const auto* attention = std::get_if<AttentionParams>(&params)) {
+    return {{"num_heads", attention->num_heads},
+            {"num_kv_heads", attention->num_kv_heads},
+            {"head_dim", attention->head_dim},
+            {"softmax_scale", attention->softmax_scale},
+            {"window", attention->window}};
+  }
+  return json::object();
+}
+
+OpParams params_from(Op op, const JsonObject& object) {
+  constexpr IntRange kSize{1, int64_t{1} << 28};
+  switch (op) {
+    case Op::kRmsNorm:
+    case Op::kAddRmsNorm:
+      return RmsNormParams{static_cast<float>(object.required_float("epsilon", {0.0, 1.0}))};
+    case Op::kLinear:
+      return LinearParams{object.required("segment_rows").as_ints(kSize)};
+    case Op::kRope:
+    case Op::kRopeKvAppend:
+      return RopeParams{object.required_int("rope_head_dim", {2, 4096})};
+    case Op::kAttention:
+      return AttentionParams{
+          .num_heads = object.required_int("num_heads", {1, 4096}),
+          .num_kv_heads = object.required_int("num_kv_heads", {1, 4096}),
+          .head_dim = object.required_int("head_dim", {1, 4096}),
+          .softmax_scale = static_cast<float>(object.required_float("softmax_scale", {0.0, 1e6})),
+          .window = object.required_int("window", {0, int64_t{1} << 30})};
+    default:
+      return {};
+  }
+}
+
+json tensor_json(const ProgramTensor& tensor) {
+  json dims = json::array();
+  for (const Dim& dim : tensor.shape) dims.push_back(dim_json(dim));
+  json object = {{"name", tensor.name},
+                 {"kind", kKinds[static_cast<size_t>(tensor.kind)]},
+                 {"dtype", to_string(tensor.dtype)},
+                 {"shape", dims}};
+  if (tensor.base != kNoTensor) object.update({{"base", tensor.base}, {"column", tensor.column}});
+  return object;
+}
+
+ProgramTensor tensor_from(const JsonObject& object) {
+  ProgramTensor tensor;
+  tensor.name = object.required_string("name");
+  tensor.kind = static_cast<TensorKind>(index_of(kKinds, object.required("kind")));
+  const std::optional<DType> dtype = dtype_from_string(object.required_string("dtype"));
+  if (!dtype) throw object.required("dtype").mismatch("an element type");
+  tensor.dtype = *dtype;
+  for (const JsonField& dim : object.required_array("shape")) tensor.shape.push_back(dim_from(dim));
+  tensor.base = static_cast<TensorId>(object.optional_int("base", kTensorIds).value_or(kNoTensor));
+  tensor.column = object.optional_int("column", {0, int64_t{1} << 28}).value_or(0);
+  return tensor;
+}
+
+json call_json(const Call& call) {
+  return {{"op", to_string(call.op)}, {"params", params_json(call.params)},
+          {"inputs", call.inputs},    {"outputs", call.outputs},
+          {"layer", call.layer},      {"role", to_string(call.role)},
+          {"module", call.module}};
+}
+
+std::vector<TensorId> ids_from(const JsonField& field) {
+  std::vector<TensorId> ids;
+  for (const int64_t id : field.as_ints(kTensorIds)) ids.push_back(static_cast<TensorId>(id));
+  return ids;
+}
+
+Call call_from(const JsonObject& object) {
+  Call call;
+  const std::optional<Op> op = op_from_string(object.required_string("op"));
+  if (!op) throw object.required("op").mismatch("a known op");
+  const std::optional<Role> role = role_from_string(object.required_string("role"));
+  if (!role) throw object.required("role").mismatch("a known role");
+  call.op = *op;
+  call.role = *role;
+  call.params = params_from(*op, object.required_object("params"));
+  call.inputs = ids_from(object.required("inputs"));
+  call.outputs = ids_from(object.required("outputs"));
+  call.layer = static_cast<int>(object.required_int("layer", {-1, 4096}));
+  call.module = object.required_string("module");
+  return call;
+}
+
+json program_json(const Program& program) {
+  json tensors = json::array(), calls = json::array();
+  for (const ProgramTensor& tensor : program.tensors) tensors.push_back(tensor_json(tensor));
+  for (const Call& call : program.calls) calls.push_back(call_json(call));
+  return {{"tensors", tensors}, {"calls", calls}, {"outputs", program.outputs}};
+}
+
+Program program_from(const JsonObject& object) {
+  Program program;
+  for (const JsonField& tensor : object.required_array("tensors"))
+    program.add(tensor_from(JsonObject(tensor)));
+  for (const JsonField& call : object.required_array("calls"))
+    program.calls.push_back(call_from(JsonObject(call)));
+  program.outputs = ids_from(object.required("outputs"));
+  validate(program);
+  return program;
+}
+
+}  // namespace
+
+json to_json(const Plan& plan) {
+  return {{"kind", plan.kind == PlanKind::kDecode ? "decode" : "mixed"},
+          {"max_tokens", plan.max_tokens},
+          {"kernels", plan.kernels},
+          {"program", program_json(plan.program)}};
+}
+
+Plan plan_from_json(const json& value, const std::string& file) {
+  const JsonObject object(value, file, "plan");
+  constexpr std::array<std::string_view, 2> kPlanKinds = {"decode", "mixed"};
+  Plan plan;
+  plan.kind = static_cast<PlanKind>(index_of(kPlanKinds, object.required("kind")));
+  plan.max_tokens = object.required_int("max_tokens", {1, 1 << 24});
+  plan.kernels = object.required("kernels").as_strings();
+  plan.program = program_from(object.required_object("program"));
+  if (plan.kernels.size() != plan.program.calls.size()) {
+    throw object.required("kernels").mismatch("one kernel a call");
+  }
+  return plan;
+}
+
+}  // namespace octavo
