@@ -1,0 +1,88 @@
+// Random weights of realistic spread.
+// SPDX-License-Identifier: Apache-2.0
+#include "model/dummy_weights.h"
+
+#include <cmath>
+
+#include "numerics/bf16.h"
+#include "numerics/e4m3.h"
+
+namespace octavo {
+namespace {
+
+constexpr float kCodeRange = 256.0f;          // of quantized matrices
+constexpr float kFixedScale = 8.0f / kE4M3Max;  // of inputs, keys and values
+
+// splitmix64: a bijective mix of a counter.
+uint64_t mix(uint64_t x) {
+  x += 0x9E3779B97F4A7C15u;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+  return x ^ (x >> 31);
+}
+
+uint64_t seed_of(std::string_view name) {
+  uint64_t hash = 0xCBF29CE484222325u;  // FNV-1a
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
+  return hash;
+}
+
+// Uniform in [-1, 1).
+float uniform(uint64_t seed, int64_t index) {
+  const uint64_t bits = mix(seed + static_cast<uint64_t>(index));
+  return static_cast<float>(static_cast<int32_t>(bits >> 32)) * 0x1p-31f;
+}
+
+// Half the width of a uniform distribution with variance 1 / columns.
+float half_width(int64_t columns) { return std::sqrt(3.0f / static_cast<float>(columns)); }
+
+}  // namespace
+
+DummyWeights::DummyWeights(const Architecture& architecture, const ModelConfig& config,
+                           const CheckpointQuantization& quantization) {
+  const DType sixteen_bit = config.dtype == DType::kF32 ? DType::kF32 : DType::kBF16;
+  const auto add_scale = [&](const std::string& name, float value) {
+    entries_[name] = {.info = {DType::kF32, Shape{}}, .constant = value};
+  };
+  for (const ModelTensor& tensor : model_tensors(architecture, config)) {
+    Entry entry{.info = {sixteen_bit, tensor.shape}, .constant = 1.0f, .random = tensor.shape.rank() == 2};
+    const bool quantize = quantization.weights.quantized() && tensor.lowest == Precision::kEightBit &&
+                          !is_excluded(quantization.exclude_modules, tensor.module);
+    if (quantize) {
+      entry.info.dtype = quantization.weights.element;
+      add_scale(tensor.module + ".weight_scale", half_width(tensor.shape[1]) / kCodeRange);
+      add_scale(tensor.module + ".input_scale", kFixedScale);
+    }
+    entries_[tensor.name] = entry;
+    if (quantization.kv_cache && tensor.role == Role::kK) add_scale(tensor.module + ".k_scale", kFixedScale);
+    if (quantization.kv_cache && tensor.role == Role::kV) add_scale(tensor.module + ".v_scale", kFixedScale);
+  }
+}
+
+std::vector<std::string> DummyWeights::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : entries_) names.push_back(name);
+  return names;
+}
+
+std::optional<WeightInfo> DummyWeights::info(std::string_view name) const {
+  const auto it = entries_.find(name);
+  return it == entries_.end() ? std::nullopt : std::optional(it->second.info);
+}
+
+void DummyWeights::read(std::string_view name, int64_t row_begin, std::span<std::byte> destination) const {
+  const Entry& entry = entries_.find(name)->second;
+  const DType dtype = entry.info.dtype;
+  const int64_t count = static_cast<int64_t>(destination.size()) / size_of(dtype);
+  const int64_t columns = entry.info.shape.rank() == 2 ? entry.info.shape[1] : 1;
+  const uint64_t seed = seed_of(name);
+  const float width = dtype == DType::kE4M3 ? kCodeRange : half_width(columns);
+  for (int64_t i = 0; i < count; ++i) {
+    const float value = entry.random ? width * uniform(seed, row_begin * columns + i) : entry.constant;
+    if (dtype == DType::kF32) reinterpret_cast<float*>(destination.data())[i] = value;
+    if (dtype == DType::kBF16) reinterpret_cast<bf16*>(destination.data())[i] = to_bf16(value);
+    if (dtype == DType::kE4M3) reinterpret_cast<e4m3*>(destination.data())[i] = to_e4m3(value);
+  }
+}
+
+}  // namespace octavo
