@@ -1,0 +1,30 @@
+// Calibrator: runs a model's Program over sample texts, layer by layer, with observers attached.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: peak memory is the weights of one layer plus the samples' hidden states, not the model.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "model/model_dir.h"
+#include "ops/kernel.h"
+#include "quant/statistics.h"
+
+namespace octavo {
+
+struct CalibrationOptions {
+  int64_t batch_size = 1;  // sequences a step
+  DType dtype = DType::kBF16;
+  bool observe_lm_head = false;
+  // Called after each layer with (done, total).
+  std::function<void(int64_t, int64_t)> progress;
+};
+
+// Each sample is a token sequence; none may be empty. Throws Error(kBadFile) naming module and sample where an
+// activation is not finite.
+CalibrationStatistics calibrate(const ModelDir& model, const std::vector<std::vector<int32_t>>& samples,
+                                const KernelRegistry& registry, ThreadPool& pool,
+                                const CalibrationOptions& options);
+
+}  // namespace octavo
