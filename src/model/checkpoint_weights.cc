@@ -17,7 +17,8 @@ std::optional<WeightInfo> CheckpointWeights::info(std::string_view name) const {
   return WeightInfo{checkpoint_.dtype(name), tensor->shape};
 }
 
-void CheckpointWeights::read(std::string_view name, int64_t row_begin, std::span<std::byte> destination) const {
+void CheckpointWeights::read(std::string_view name, int64_t row_begin,
+                             std::span<std::byte> destination) const {
   const WeightInfo weight = *info(name);
   const int64_t rows = weight.shape.rank() == 0 ? 1 : weight.shape[0];
   const int64_t row_bytes = rows == 0 ? 0 : weight.shape.elements() / rows * size_of(weight.dtype);

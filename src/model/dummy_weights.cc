@@ -10,7 +10,7 @@
 namespace octavo {
 namespace {
 
-constexpr float kCodeRange = 256.0f;          // of quantized matrices
+constexpr float kCodeRange = 256.0f;            // of quantized matrices
 constexpr float kFixedScale = 8.0f / kE4M3Max;  // of inputs, keys and values
 
 // splitmix64: a bijective mix of a counter.
@@ -45,8 +45,10 @@ DummyWeights::DummyWeights(const Architecture& architecture, const ModelConfig& 
     entries_[name] = {.info = {DType::kF32, Shape{}}, .constant = value};
   };
   for (const ModelTensor& tensor : model_tensors(architecture, config)) {
-    Entry entry{.info = {sixteen_bit, tensor.shape}, .constant = 1.0f, .random = tensor.shape.rank() == 2};
-    const bool quantize = quantization.weights.quantized() && tensor.lowest == Precision::kEightBit &&
+    Entry entry{
+        .info = {sixteen_bit, tensor.shape}, .constant = 1.0f, .random = tensor.shape.rank() == 2};
+    const bool quantize = quantization.weights.quantized() &&
+                          tensor.lowest == Precision::kEightBit &&
                           !is_excluded(quantization.exclude_modules, tensor.module);
     if (quantize) {
       entry.info.dtype = quantization.weights.element;
@@ -54,8 +56,10 @@ DummyWeights::DummyWeights(const Architecture& architecture, const ModelConfig& 
       add_scale(tensor.module + ".input_scale", kFixedScale);
     }
     entries_[tensor.name] = entry;
-    if (quantization.kv_cache && tensor.role == Role::kK) add_scale(tensor.module + ".k_scale", kFixedScale);
-    if (quantization.kv_cache && tensor.role == Role::kV) add_scale(tensor.module + ".v_scale", kFixedScale);
+    if (quantization.kv_cache && tensor.role == Role::kK)
+      add_scale(tensor.module + ".k_scale", kFixedScale);
+    if (quantization.kv_cache && tensor.role == Role::kV)
+      add_scale(tensor.module + ".v_scale", kFixedScale);
   }
 }
 
@@ -70,7 +74,8 @@ std::optional<WeightInfo> DummyWeights::info(std::string_view name) const {
   return it == entries_.end() ? std::nullopt : std::optional(it->second.info);
 }
 
-void DummyWeights::read(std::string_view name, int64_t row_begin, std::span<std::byte> destination) const {
+void DummyWeights::read(std::string_view name, int64_t row_begin,
+                        std::span<std::byte> destination) const {
   const Entry& entry = entries_.find(name)->second;
   const DType dtype = entry.info.dtype;
   const int64_t count = static_cast<int64_t>(destination.size()) / size_of(dtype);
@@ -78,7 +83,8 @@ void DummyWeights::read(std::string_view name, int64_t row_begin, std::span<std:
   const uint64_t seed = seed_of(name);
   const float width = dtype == DType::kE4M3 ? kCodeRange : half_width(columns);
   for (int64_t i = 0; i < count; ++i) {
-    const float value = entry.random ? width * uniform(seed, row_begin * columns + i) : entry.constant;
+    const float value =
+        entry.random ? width * uniform(seed, row_begin * columns + i) : entry.constant;
     if (dtype == DType::kF32) reinterpret_cast<float*>(destination.data())[i] = value;
     if (dtype == DType::kBF16) reinterpret_cast<bf16*>(destination.data())[i] = to_bf16(value);
     if (dtype == DType::kE4M3) reinterpret_cast<e4m3*>(destination.data())[i] = to_e4m3(value);

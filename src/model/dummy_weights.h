@@ -1,6 +1,6 @@
-// Dummy weights: random values of realistic spread for benchmarks, a pure function of (name, element index), so that
-// any sharding of them is the same model.
-// SPDX-License-Identifier: Apache-2.0
+// Dummy weights: random values of realistic spread for benchmarks, a pure function of (name,
+// element index), so that any sharding of them is the same model. SPDX-License-Identifier:
+// Apache-2.0
 #pragma once
 
 #include <map>
@@ -11,9 +11,10 @@
 
 namespace octavo {
 
-// 16-bit matrices are uniform with the variance of 1 / columns, so that activations keep their scale; norms are 1.
-// Quantized matrices are codes drawn directly, uniform over ±256, with the scale that gives the same variance. Input
-// scales are 8 / 448 and KV scales 8 / 448: inputs after a norm stay below 8.
+// 16-bit matrices are uniform with the variance of 1 / columns, so that activations keep their
+// scale; norms are 1. Quantized matrices are codes drawn directly, uniform over ±256, with the
+// scale that gives the same variance. Input scales are 8 / 448 and KV scales 8 / 448: inputs after
+// a norm stay below 8.
 class DummyWeights final : public WeightSource {
  public:
   DummyWeights(const Architecture& architecture, const ModelConfig& config,
@@ -21,7 +22,8 @@ class DummyWeights final : public WeightSource {
 
   std::vector<std::string> names() const override;
   std::optional<WeightInfo> info(std::string_view name) const override;
-  void read(std::string_view name, int64_t row_begin, std::span<std::byte> destination) const override;
+  void read(std::string_view name, int64_t row_begin,
+            std::span<std::byte> destination) const override;
 
  private:
   struct Entry {

@@ -18,7 +18,8 @@ class Findings {
     if (count_++ < 10) text_ += "\n  " + finding;
   }
   void throw_if_any(const std::string& file) const {
-    if (count_ > 0) throw bad_file(file, "", fmt::format("{} tensors do not fit config.json:{}", count_, text_));
+    if (count_ > 0)
+      throw bad_file(file, "", fmt::format("{} tensors do not fit config.json:{}", count_, text_));
   }
 
  private:
@@ -37,28 +38,32 @@ void check_tensors(const ModelDir& model) {
   for (const ModelTensor& tensor : model_tensors(*model.architecture, model.config)) {
     const std::optional<WeightInfo> info = model.weights->info(tensor.name);
     if (!info) {
-      findings.add(fmt::format("{}: expected {}, got none", printable(tensor.name), to_string(tensor.shape)));
+      findings.add(fmt::format("{}: expected {}, got none", printable(tensor.name),
+                               to_string(tensor.shape)));
     } else if (info->shape != tensor.shape) {
-      findings.add(fmt::format("{}: expected {}, got {}", printable(tensor.name), to_string(tensor.shape),
-                               to_string(info->shape)));
+      findings.add(fmt::format("{}: expected {}, got {}", printable(tensor.name),
+                               to_string(tensor.shape), to_string(info->shape)));
     } else if (!is_float(info->dtype)) {
-      findings.add(fmt::format("{}: expected a float type, got {}", printable(tensor.name), to_string(info->dtype)));
+      findings.add(fmt::format("{}: expected a float type, got {}", printable(tensor.name),
+                               to_string(info->dtype)));
     } else if (info->dtype == DType::kE4M3 &&
                (!model.quantization.weights.quantized() ||
                 is_excluded(model.quantization.exclude_modules, tensor.module))) {
-      findings.add(fmt::format("{}: expected 16-bit, as the quantization config says, got {}", printable(tensor.name),
-                               to_string(info->dtype)));
+      findings.add(fmt::format("{}: expected 16-bit, as the quantization config says, got {}",
+                               printable(tensor.name), to_string(info->dtype)));
     }
   }
   findings.throw_if_any(model.path.string());
   const bool extra_head = model.config.tie_word_embeddings && model.weights->info("lm_head.weight");
   if (extra_head && !equal_bytes(*model.weights, "lm_head.weight", "model.embed_tokens.weight")) {
-    throw bad_file(model.path.string(), "lm_head.weight",
-                   "expected none or the embedding where tie_word_embeddings is true, got another matrix");
+    throw bad_file(
+        model.path.string(), "lm_head.weight",
+        "expected none or the embedding where tie_word_embeddings is true, got another matrix");
   }
 }
 
-std::optional<nlohmann::json> read_optional_json(const Directory& directory, std::string_view name) {
+std::optional<nlohmann::json> read_optional_json(const Directory& directory,
+                                                 std::string_view name) {
   if (!directory.contains(name)) return std::nullopt;
   return read_json_file(directory.path_of(name));
 }
@@ -71,14 +76,16 @@ void read_configs(ModelDir& model, const Directory& directory) {
   model.architecture = &find_architecture(model.config_json, file);
   model.config = model.architecture->read_config(model.config_json, file);
   if (const auto generation = read_optional_json(directory, "generation_config.json")) {
-    merge_generation_config(model.config, *generation, (model.path / "generation_config.json").string());
+    merge_generation_config(model.config, *generation,
+                            (model.path / "generation_config.json").string());
   }
   if (model.config.eos_token_ids.empty()) {
-    log_warning("{}: no eos_token_id: sequences end by length alone", printable(model.path.string()));
+    log_warning("{}: no eos_token_id: sequences end by length alone",
+                printable(model.path.string()));
   }
   const auto quant_file = read_optional_json(directory, "hf_quant_config.json");
-  model.quantization =
-      read_quantization_config(quant_file ? &*quant_file : nullptr, model.config_json, model.path.string());
+  model.quantization = read_quantization_config(quant_file ? &*quant_file : nullptr,
+                                                model.config_json, model.path.string());
 }
 
 }  // namespace
@@ -98,7 +105,8 @@ ModelDir open_model_dir(const std::filesystem::path& path, LoadFormat load_forma
   model.has_tokenizer = directory.contains("tokenizer.json");
   if (load_format == LoadFormat::kDummy) {
     model.quantization = dummy_quantization;
-    model.weights = std::make_shared<DummyWeights>(*model.architecture, model.config, dummy_quantization);
+    model.weights =
+        std::make_shared<DummyWeights>(*model.architecture, model.config, dummy_quantization);
     return model;
   }
   auto weights = std::make_shared<CheckpointWeights>(path);

@@ -24,14 +24,16 @@ struct ModelDir {
   bool has_tokenizer = false;
   uint64_t weight_bytes = 0;
 
-  // Error(kEnvironment) where a weight file changed since it was opened; call it after the last read.
+  // Error(kEnvironment) where a weight file changed since it was opened; call it after the last
+  // read.
   void verify_unchanged() const;
 };
 
-// Reads config.json and generation_config.json, and checks every tensor of the architecture's table against the
-// checkpoint: all findings in one Error(kBadFile). With kDummy only config.json is needed; weights are random, of the
-// scheme `dummy_quantization` (see model/dummy_weights.h).
-ModelDir open_model_dir(const std::filesystem::path& path, LoadFormat load_format = LoadFormat::kAuto,
+// Reads config.json and generation_config.json, and checks every tensor of the architecture's table
+// against the checkpoint: all findings in one Error(kBadFile). With kDummy only config.json is
+// needed; weights are random, of the scheme `dummy_quantization` (see model/dummy_weights.h).
+ModelDir open_model_dir(const std::filesystem::path& path,
+                        LoadFormat load_format = LoadFormat::kAuto,
                         const CheckpointQuantization& dummy_quantization = {});
 
 }  // namespace octavo

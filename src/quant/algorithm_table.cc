@@ -9,8 +9,12 @@ namespace octavo {
 namespace {
 
 constexpr std::array kFormats = {
-    QuantFormat{"fp8", "FP8 E4M3 weights and inputs, one static scale each per linear", kFp8PerTensor, &kMaxAlgorithm},
-    QuantFormat{"full_prec", "linears stay in 16 bit (for an FP8 KV cache alone, or as a reference)", {}, nullptr},
+    QuantFormat{"fp8", "FP8 E4M3 weights and inputs, one static scale each per linear",
+                kFp8PerTensor, &kMaxAlgorithm},
+    QuantFormat{"full_prec",
+                "linears stay in 16 bit (for an FP8 KV cache alone, or as a reference)",
+                {},
+                nullptr},
 };
 
 }  // namespace

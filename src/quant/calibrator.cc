@@ -22,14 +22,15 @@ struct Group {
 
 class Calibration {
  public:
-  Calibration(const ModelDir& model, const std::vector<std::vector<int32_t>>& samples, const KernelRegistry& registry,
-              ThreadPool& pool, const CalibrationOptions& options)
+  Calibration(const ModelDir& model, const std::vector<std::vector<int32_t>>& samples,
+              const KernelRegistry& registry, ThreadPool& pool, const CalibrationOptions& options)
       : model_(model),
         options_(options),
         program_(model.architecture->emit(model.config, {.dtype = options.dtype})),
         lives_(lifetimes(program_)) {
     make_groups(samples);
-    interpreter_ = std::make_unique<Interpreter>(program_, first_candidates(program_, registry, maxima_), maxima_, pool);
+    interpreter_ = std::make_unique<Interpreter>(
+        program_, first_candidates(program_, registry, maxima_), maxima_, pool);
   }
 
   CalibrationStatistics run() {
@@ -42,7 +43,8 @@ class Calibration {
       const bool last = end == calls;
       if (last && !options_.observe_lm_head) break;
       run_layer(begin, end);
-      if (options_.progress && layer >= 0) options_.progress(std::min<int64_t>(layer + 1, layers), layers);
+      if (options_.progress && layer >= 0)
+        options_.progress(std::min<int64_t>(layer + 1, layers), layers);
       begin = end;
     }
     return std::move(statistics_);
@@ -51,15 +53,18 @@ class Calibration {
  private:
   void make_groups(const std::vector<std::vector<int32_t>>& samples) {
     constexpr int64_t kTokensPerBlock = 32;
-    for (size_t first = 0; first < samples.size(); first += static_cast<size_t>(options_.batch_size)) {
+    for (size_t first = 0; first < samples.size();
+         first += static_cast<size_t>(options_.batch_size)) {
       Group group{.first_sample = first};
       const size_t end = std::min(samples.size(), first + static_cast<size_t>(options_.batch_size));
       for (size_t i = first; i < end; ++i) {
-        group.batch.table_width = std::max(group.batch.table_width, ceil_div(std::ssize(samples[i]), kTokensPerBlock));
+        group.batch.table_width =
+            std::max(group.batch.table_width, ceil_div(std::ssize(samples[i]), kTokensPerBlock));
       }
       int32_t next_block = 0;
       for (size_t i = first; i < end; ++i) {
-        std::vector<int32_t> blocks(static_cast<size_t>(ceil_div(std::ssize(samples[i]), kTokensPerBlock)));
+        std::vector<int32_t> blocks(
+            static_cast<size_t>(ceil_div(std::ssize(samples[i]), kTokensPerBlock)));
         for (int32_t& block : blocks) block = next_block++;
         group.batch.append(samples[i], 0, blocks, kTokensPerBlock);
       }
@@ -87,11 +92,13 @@ class Calibration {
     for (Group& group : groups_) {
       interpreter_->bind(group.batch);
       for (const auto& [id, tensor] : group.carried) {
-        std::memcpy(interpreter_->view(id, group.sizes).data, tensor.data(), static_cast<size_t>(tensor.bytes()));
+        std::memcpy(interpreter_->view(id, group.sizes).data, tensor.data(),
+                    static_cast<size_t>(tensor.bytes()));
       }
       last_input_ = kNoTensor;
-      interpreter_->run(group.sizes, begin, end,
-                        [&](const Call& call, const Operands& operands) { see(group, call, operands); });
+      interpreter_->run(group.sizes, begin, end, [&](const Call& call, const Operands& operands) {
+        see(group, call, operands);
+      });
       carry(group, end);
     }
   }
@@ -133,8 +140,11 @@ class Calibration {
     group.carried.clear();
     for (size_t i = 0; i < program_.tensors.size(); ++i) {
       const auto id = static_cast<TensorId>(i);
-      if (program_.tensors[i].kind != TensorKind::kActivation || program_.tensors[i].base != kNoTensor) continue;
-      if (lives_[i].first >= static_cast<int>(end) || lives_[i].last < static_cast<int>(end)) continue;
+      if (program_.tensors[i].kind != TensorKind::kActivation ||
+          program_.tensors[i].base != kNoTensor)
+        continue;
+      if (lives_[i].first >= static_cast<int>(end) || lives_[i].last < static_cast<int>(end))
+        continue;
       const TensorView view = interpreter_->view(id, group.sizes);
       Tensor copy(view.dtype, view.shape);
       std::memcpy(copy.data(), view.data, static_cast<size_t>(view.bytes()));
@@ -145,21 +155,24 @@ class Calibration {
   void see(const Group& group, const Call& call, const Operands& operands) {
     if (call.op == Op::kLinear) {
       // q, k and v read one tensor, gate and up another: each is observed once.
-      if (call.inputs[0] != last_input_) last_observed_ = observe_checked(group, call, operands.inputs[0], "input");
+      if (call.inputs[0] != last_input_)
+        last_observed_ = observe_checked(group, call, operands.inputs[0], "input");
       last_input_ = call.inputs[0];
       statistics_.inputs[call.module].merge(last_observed_);
     } else if (call.op == Op::kKvAppend) {
       statistics_.keys[call.module].merge(observe_checked(group, call, operands.inputs[0], "keys"));
-      statistics_.values[call.module].merge(observe_checked(group, call, operands.inputs[1], "values"));
+      statistics_.values[call.module].merge(
+          observe_checked(group, call, operands.inputs[1], "values"));
     }
   }
 
-  TensorStatistics observe_checked(const Group& group, const Call& call, const TensorView& tensor, const char* what) {
+  TensorStatistics observe_checked(const Group& group, const Call& call, const TensorView& tensor,
+                                   const char* what) {
     const ObservedTensor observed = observe(tensor);
     if (observed.nonfinite > 0) {
       throw bad_file(model_.path.string(), call.module,
-                     fmt::format("{} has {} values that are not finite in calibration sample {}", what,
-                                 observed.nonfinite, group.first_sample));
+                     fmt::format("{} has {} values that are not finite in calibration sample {}",
+                                 what, observed.nonfinite, group.first_sample));
     }
     return observed.statistics;
   }
@@ -178,8 +191,10 @@ class Calibration {
 
 }  // namespace
 
-CalibrationStatistics calibrate(const ModelDir& model, const std::vector<std::vector<int32_t>>& samples,
-                                const KernelRegistry& registry, ThreadPool& pool, const CalibrationOptions& options) {
+CalibrationStatistics calibrate(const ModelDir& model,
+                                const std::vector<std::vector<int32_t>>& samples,
+                                const KernelRegistry& registry, ThreadPool& pool,
+                                const CalibrationOptions& options) {
   OCTAVO_CHECK(!samples.empty() && options.batch_size > 0);
   return Calibration(model, samples, registry, pool, options).run();
 }

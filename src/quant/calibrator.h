@@ -21,9 +21,10 @@ struct CalibrationOptions {
   std::function<void(int64_t, int64_t)> progress;
 };
 
-// Each sample is a token sequence; none may be empty. Throws Error(kBadFile) naming module and sample where an
-// activation is not finite.
-CalibrationStatistics calibrate(const ModelDir& model, const std::vector<std::vector<int32_t>>& samples,
+// Each sample is a token sequence; none may be empty. Throws Error(kBadFile) naming module and
+// sample where an activation is not finite.
+CalibrationStatistics calibrate(const ModelDir& model,
+                                const std::vector<std::vector<int32_t>>& samples,
                                 const KernelRegistry& registry, ThreadPool& pool,
                                 const CalibrationOptions& options);
 

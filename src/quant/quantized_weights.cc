@@ -31,7 +31,8 @@ class Planner {
     const std::vector<ModelTensor> tensors = model_tensors(*model_.architecture, model_.config);
     for (size_t i = 0; i < tensors.size(); ++i) {
       plan_tensor(tensors[i]);
-      if (options_.progress) options_.progress(static_cast<int64_t>(i + 1), static_cast<int64_t>(tensors.size()));
+      if (options_.progress)
+        options_.progress(static_cast<int64_t>(i + 1), static_cast<int64_t>(tensors.size()));
     }
     if (format_.algorithm != nullptr && !quantized_any_) {
       throw Error(ErrorCategory::kUsage, "--exclude_modules leaves no linear to quantize");
@@ -41,7 +42,8 @@ class Planner {
 
  private:
   bool eligible(const ModelTensor& tensor) const {
-    return tensor.lowest == Precision::kEightBit || (tensor.role == Role::kLmHead && options_.quantize_lm_head);
+    return tensor.lowest == Precision::kEightBit ||
+           (tensor.role == Role::kLmHead && options_.quantize_lm_head);
   }
 
   void check_excludes() {
@@ -50,7 +52,8 @@ class Planner {
       for (const ModelTensor& tensor : model_tensors(*model_.architecture, model_.config)) {
         matched |= module_matches(pattern, tensor.module);
       }
-      if (!matched) warn(fmt::format("--exclude_modules: \"{}\" matches no module", printable(pattern)));
+      if (!matched)
+        warn(fmt::format("--exclude_modules: \"{}\" matches no module", printable(pattern)));
     }
   }
 
@@ -62,8 +65,10 @@ class Planner {
   void plan_tensor(const ModelTensor& tensor) {
     const Tensor weight = read_tensor(*model_.weights, tensor.name);
     check_finite(tensor, weight);
-    if (tensor.role == Role::kK && options_.fp8_kv_cache) plan_cache(tensor, "k_scale", statistics_.keys);
-    if (tensor.role == Role::kV && options_.fp8_kv_cache) plan_cache(tensor, "v_scale", statistics_.values);
+    if (tensor.role == Role::kK && options_.fp8_kv_cache)
+      plan_cache(tensor, "k_scale", statistics_.keys);
+    if (tensor.role == Role::kV && options_.fp8_kv_cache)
+      plan_cache(tensor, "v_scale", statistics_.values);
     const bool quantize = format_.algorithm != nullptr && eligible(tensor) &&
                           !is_excluded(plan_.quantization.exclude_modules, tensor.module);
     if (!quantize) return;
@@ -71,7 +76,8 @@ class Planner {
     const TensorStatistics of_weight = statistics_of_weight(tensor, weight);
     plan_.scales[tensor.module + ".weight_scale"] = format_.algorithm->scale(of_weight);
     if (of_weight.amax == 0.0f) warn(fmt::format("{}: all weights are zero", tensor.name));
-    plan_.scales[tensor.module + ".input_scale"] = activation_scale(tensor.module, statistics_.inputs, tensor.module);
+    plan_.scales[tensor.module + ".input_scale"] =
+        activation_scale(tensor.module, statistics_.inputs, tensor.module);
   }
 
   // float32 and bfloat16 are observed as they are, float16 through its exact float32 values.
@@ -84,20 +90,25 @@ class Planner {
     const NonFinite bad = count_nonfinite(weight.view());
     if (bad.count == 0) return;
     if (!options_.allow_nonfinite) {
-      throw bad_file(model_.path.string(), tensor.name,
-                     fmt::format("expected finite values, got {} that are not, the first at index {} "
-                                 "(--allow-nonfinite keeps them)", bad.count, bad.first));
+      throw bad_file(
+          model_.path.string(), tensor.name,
+          fmt::format("expected finite values, got {} that are not, the first at index {} "
+                      "(--allow-nonfinite keeps them)",
+                      bad.count, bad.first));
     }
     plan_.nonfinite[tensor.name] = bad;
     warn(fmt::format("{}: {} values are not finite", tensor.name, bad.count));
   }
 
-  void plan_cache(const ModelTensor& tensor, const char* suffix, const std::map<std::string, TensorStatistics>& seen) {
+  void plan_cache(const ModelTensor& tensor, const char* suffix,
+                  const std::map<std::string, TensorStatistics>& seen) {
     const std::string attention = tensor.module.substr(0, tensor.module.rfind('.'));
-    plan_.scales[tensor.module + "." + suffix] = activation_scale(attention, seen, tensor.module + "." + suffix);
+    plan_.scales[tensor.module + "." + suffix] =
+        activation_scale(attention, seen, tensor.module + "." + suffix);
   }
 
-  float activation_scale(const std::string& module, const std::map<std::string, TensorStatistics>& seen,
+  float activation_scale(const std::string& module,
+                         const std::map<std::string, TensorStatistics>& seen,
                          const std::string& what) {
     const auto it = seen.find(module);
     if (it == seen.end() || it->second.amax == 0.0f) {
@@ -105,13 +116,16 @@ class Planner {
       return 1.0f;
     }
     const TensorStatistics& statistics = it->second;
-    const float scale = (format_.algorithm != nullptr ? *format_.algorithm : kMaxAlgorithm).scale(statistics);
+    const float scale =
+        (format_.algorithm != nullptr ? *format_.algorithm : kMaxAlgorithm).scale(statistics);
     if (statistics.share_above(scale * kE4M3Max) > kClippedShareWarning) {
       warn(fmt::format("{}: more than 0.1 % of the calibration values are clipped", what));
     }
     if (statistics.amax > kOutlierWarning * statistics.median_bound()) {
-      warn(fmt::format("{}: the largest value, {}, is more than 10000 times the median; small values lose precision",
-                       what, statistics.amax));
+      warn(
+          fmt::format("{}: the largest value, {}, is more than 10000 times the median; small "
+                      "values lose precision",
+                      what, statistics.amax));
     }
     return scale;
   }
@@ -140,22 +154,28 @@ void encode_as(const T* from, float scale, e4m3* to, int64_t count) {
 }  // namespace
 
 QuantizationPlan plan_quantization(const ModelDir& model, const QuantFormat& format,
-                                   const CalibrationStatistics& statistics, const PlanOptions& options) {
+                                   const CalibrationStatistics& statistics,
+                                   const PlanOptions& options) {
   return Planner(model, format, statistics, options).run();
 }
 
-void encode_weights(const std::byte* from, DType from_dtype, float scale, std::byte* to, int64_t count) {
+void encode_weights(const std::byte* from, DType from_dtype, float scale, std::byte* to,
+                    int64_t count) {
   auto* codes = reinterpret_cast<e4m3*>(to);
   switch (from_dtype) {
-    case DType::kF32: return encode_as(reinterpret_cast<const float*>(from), scale, codes, count);
-    case DType::kBF16: return encode_as(reinterpret_cast<const bf16*>(from), scale, codes, count);
-    case DType::kF16: return encode_as(reinterpret_cast<const f16*>(from), scale, codes, count);
-    default: OCTAVO_CHECK(!"a 16-bit or float32 weight");
+    case DType::kF32:
+      return encode_as(reinterpret_cast<const float*>(from), scale, codes, count);
+    case DType::kBF16:
+      return encode_as(reinterpret_cast<const bf16*>(from), scale, codes, count);
+    case DType::kF16:
+      return encode_as(reinterpret_cast<const f16*>(from), scale, codes, count);
+    default:
+      OCTAVO_CHECK(!"a 16-bit or float32 weight");
   }
 }
 
-QuantizedWeights::QuantizedWeights(std::shared_ptr<const WeightSource> source, const ModelDir& model,
-                                   const QuantizationPlan& plan)
+QuantizedWeights::QuantizedWeights(std::shared_ptr<const WeightSource> source,
+                                   const ModelDir& model, const QuantizationPlan& plan)
     : source_(std::move(source)), scales_(plan.scales.begin(), plan.scales.end()) {
   for (const ModelTensor& tensor : model_tensors(*model.architecture, model.config)) {
     const auto scale = scales_.find(tensor.module + ".weight_scale");
@@ -177,9 +197,11 @@ std::optional<WeightInfo> QuantizedWeights::info(std::string_view name) const {
   return info;
 }
 
-void QuantizedWeights::read(std::string_view name, int64_t row_begin, std::span<std::byte> destination) const {
+void QuantizedWeights::read(std::string_view name, int64_t row_begin,
+                            std::span<std::byte> destination) const {
   if (const auto scale = scales_.find(name); scale != scales_.end()) {
-    std::copy_n(reinterpret_cast<const std::byte*>(&scale->second), sizeof(float), destination.data());
+    std::copy_n(reinterpret_cast<const std::byte*>(&scale->second), sizeof(float),
+                destination.data());
     return;
   }
   const auto scale = weight_scale_of_.find(name);

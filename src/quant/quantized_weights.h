@@ -1,5 +1,5 @@
-// QuantizedWeights: a 16-bit checkpoint seen as the quantized one, encoded a tensor at a time as it is read.
-// SPDX-License-Identifier: Apache-2.0
+// QuantizedWeights: a 16-bit checkpoint seen as the quantized one, encoded a tensor at a time as it
+// is read. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <functional>
@@ -18,7 +18,8 @@ struct QuantizationPlan {
   CheckpointQuantization quantization;
   Scales scales;
   std::vector<std::string> warnings;
-  std::map<std::string, NonFinite> nonfinite;  // 16-bit weights that are not finite, where that was allowed
+  std::map<std::string, NonFinite>
+      nonfinite;  // 16-bit weights that are not finite, where that was allowed
 };
 
 struct PlanOptions {
@@ -29,18 +30,21 @@ struct PlanOptions {
   std::function<void(int64_t, int64_t)> progress;
 };
 
-// Which modules are quantized and with what scales. Reads every weight once for its amax; throws Error(kBadFile)
-// naming tensor, index and count where one is not finite.
+// Which modules are quantized and with what scales. Reads every weight once for its amax; throws
+// Error(kBadFile) naming tensor, index and count where one is not finite.
 QuantizationPlan plan_quantization(const ModelDir& model, const QuantFormat& format,
-                                   const CalibrationStatistics& statistics, const PlanOptions& options);
+                                   const CalibrationStatistics& statistics,
+                                   const PlanOptions& options);
 
 class QuantizedWeights final : public WeightSource {
  public:
-  QuantizedWeights(std::shared_ptr<const WeightSource> source, const ModelDir& model, const QuantizationPlan& plan);
+  QuantizedWeights(std::shared_ptr<const WeightSource> source, const ModelDir& model,
+                   const QuantizationPlan& plan);
 
   std::vector<std::string> names() const override;
   std::optional<WeightInfo> info(std::string_view name) const override;
-  void read(std::string_view name, int64_t row_begin, std::span<std::byte> destination) const override;
+  void read(std::string_view name, int64_t row_begin,
+            std::span<std::byte> destination) const override;
 
  private:
   std::shared_ptr<const WeightSource> source_;
@@ -48,7 +52,9 @@ class QuantizedWeights final : public WeightSource {
   std::map<std::string, float, std::less<>> scales_;
 };
 
-// Codes of `count` values: to_e4m3(value / scale), an exact division, as the checkpoint format defines.
-void encode_weights(const std::byte* from, DType from_dtype, float scale, std::byte* to, int64_t count);
+// Codes of `count` values: to_e4m3(value / scale), an exact division, as the checkpoint format
+// defines.
+void encode_weights(const std::byte* from, DType from_dtype, float scale, std::byte* to,
+                    int64_t count);
 
 }  // namespace octavo

@@ -43,7 +43,8 @@ void TensorStatistics::merge(const TensorStatistics& other) {
 double TensorStatistics::share_above(float limit) const {
   if (count == 0 || amax <= limit) return 0.0;
   uint64_t above = 0;
-  for (size_t bin = std::bit_cast<uint32_t>(limit) >> 23; bin < exponents.size(); ++bin) above += exponents[bin];
+  for (size_t bin = std::bit_cast<uint32_t>(limit) >> 23; bin < exponents.size(); ++bin)
+    above += exponents[bin];
   return static_cast<double>(above) / static_cast<double>(count);
 }
 

@@ -11,11 +11,13 @@
 
 namespace octavo {
 
-// Of one observed tensor over the whole calibration set. Order-free: the same for any batching or thread count.
+// Of one observed tensor over the whole calibration set. Order-free: the same for any batching or
+// thread count.
 struct TensorStatistics {
   float amax = 0.0f;
   uint64_t count = 0;
-  // Values by their float exponent: bin e holds 2^(e-127) <= |x| < 2^(e-126); bin 0 zeros and subnormals.
+  // Values by their float exponent: bin e holds 2^(e-127) <= |x| < 2^(e-126); bin 0 zeros and
+  // subnormals.
   std::array<uint64_t, 256> exponents{};
 
   void merge(const TensorStatistics& other);
@@ -25,15 +27,16 @@ struct TensorStatistics {
   float median_bound() const;
 };
 
-// Accumulates a [rows, columns] float32 or bfloat16 tensor. `nonfinite` counts NaN and infinities, which the
-// statistics leave out.
+// Accumulates a [rows, columns] float32 or bfloat16 tensor. `nonfinite` counts NaN and infinities,
+// which the statistics leave out.
 struct ObservedTensor {
   TensorStatistics statistics;
   uint64_t nonfinite = 0;
 };
 ObservedTensor observe(const TensorView& tensor);
 
-// By module: "model.layers.0.self_attn.q_proj" for linears, "model.layers.0.self_attn" for keys and values.
+// By module: "model.layers.0.self_attn.q_proj" for linears, "model.layers.0.self_attn" for keys and
+// values.
 struct CalibrationStatistics {
   std::map<std::string, TensorStatistics> inputs;
   std::map<std::string, TensorStatistics> keys;

@@ -1,0 +1,170 @@
+// Construction of plans and weights.
+// SPDX-License-Identifier: Apache-2.0
+#include "builder/build.h"
+
+#include <algorithm>
+#include <set>
+
+#include "builder/apply_quantization.h"
+#include "core/checked.h"
+#include "program/interpreter.h"
+#include "program/rewrite.h"
+
+namespace octavo {
+namespace {
+
+// lm_head runs on at most this many rows at once; evaluation splits longer chunks.
+constexpr int64_t kMaxLogitRows = 1024;
+
+bool has_quantized_linear(const ModelDir& model) {
+  for (const ModelTensor& tensor : model_tensors(*model.architecture, model.config)) {
+    const std::optional<WeightInfo> info = model.weights->info(tensor.name);
+    if (info && info->dtype == DType::kE4M3) return true;
+  }
+  return false;
+}
+
+bool has_kv_scales(const ModelDir& model) {
+  for (const ModelTensor& tensor : model_tensors(*model.architecture, model.config)) {
+    if (tensor.role == Role::kK && !model.weights->info(tensor.module + ".k_scale")) return false;
+    if (tensor.role == Role::kV && !model.weights->info(tensor.module + ".v_scale")) return false;
+  }
+  return true;
+}
+
+bool quantizes_kv(const ModelDir& model, const BuildOptions& options) {
+  if (options.kv_cache_dtype == "auto") return model.quantization.kv_cache.has_value();
+  return options.kv_cache_dtype == "fp8";
+}
+
+EngineConfig engine_config(const ModelDir& model, const BuildOptions& options) {
+  const DType dtype = activation_dtype(options, model.config);
+  const int64_t max_seq_len = resolved_max_seq_len(options, model.config);
+  return {.model_type = model.config.model_type,
+          .device = std::string(to_string(options.device)),
+          .dtype = std::string(to_string(dtype)),
+          .quantization = has_quantized_linear(model) ? "fp8" : "none",
+          .kv_cache_dtype = quantizes_kv(model, options) ? "fp8" : std::string(to_string(dtype)),
+          .vocab_size = model.config.vocab_size,
+          .num_layers = model.config.num_layers,
+          .num_kv_heads = model.config.num_kv_heads,
+          .head_dim = model.config.head_dim,
+          .max_batch_size = options.max_batch_size,
+          .max_num_tokens = options.max_num_tokens,
+          .max_seq_len = max_seq_len,
+          .max_input_len = std::min(options.max_input_len.value_or(max_seq_len), max_seq_len),
+          .tokens_per_block = options.tokens_per_block,
+          .tp_size = options.tp_size,
+          .pp_size = options.pp_size,
+          .bos_token_id = model.config.bos_token_id,
+          .eos_token_ids = model.config.eos_token_ids};
+}
+
+// The CPU has one bucket: its kernels do not change with the number of tokens.
+Plan make_plan(const Program& program, const EngineConfig& config, const KernelRegistry& registry,
+               DeviceType device) {
+  Plan plan{.kind = PlanKind::kMixed, .max_tokens = config.max_num_tokens, .program = program};
+  const SymbolValues maxima = {
+      .tokens = config.max_num_tokens,
+      .sequences = config.max_batch_size,
+      .logit_rows = std::max(config.max_batch_size, kMaxLogitRows),
+      .cache_blocks = 1,
+      .table_width = ceil_div(config.max_seq_len, config.tokens_per_block)};
+  for (const Call& call : plan.program.calls) {
+    plan.kernels.emplace_back(
+        registry.candidates(problem_of(plan.program, call, maxima), device).front()->name);
+  }
+  return plan;
+}
+
+std::vector<Blueprint::Weight> list_weights(const Draft& draft) {
+  std::vector<Blueprint::Weight> weights;
+  std::set<std::string> seen;
+  for (size_t i = 0; i < draft.program.tensors.size(); ++i) {
+    const ProgramTensor& tensor = draft.program.tensors[i];
+    if (tensor.kind != TensorKind::kWeight || !seen.insert(tensor.name).second) continue;
+    Blueprint::Weight weight{.name = tensor.name,
+                             .info = {tensor.dtype, evaluate(tensor.shape, {})}};
+    const auto literal = draft.program.literals.find(static_cast<TensorId>(i));
+    if (literal != draft.program.literals.end()) {
+      weight.literal = literal->second;
+    } else {
+      weight.parts = draft.parts_of(tensor.name);
+    }
+    weights.push_back(std::move(weight));
+  }
+  return weights;
+}
+
+}  // namespace
+
+int64_t Blueprint::weight_bytes() const {
+  int64_t bytes = 0;
+  for (const Weight& weight : weights)
+    bytes += weight.info.shape.elements() * size_of(weight.info.dtype);
+  return bytes;
+}
+
+Draft draft_program(const ModelDir& model, const BuildOptions& options) {
+  Draft draft;
+  draft.program =
+      model.architecture->emit(model.config, {.dtype = activation_dtype(options, model.config),
+                                              .tokens_per_block = options.tokens_per_block});
+  quantize_linears(draft, *model.weights);
+  if (quantizes_kv(model, options)) quantize_kv_cache(draft, *model.weights);
+  validate(draft.program);
+  return draft;
+}
+
+Blueprint make_blueprint(const ModelDir& model, const BuildOptions& options,
+                         const KernelRegistry& registry) {
+  Blueprint blueprint;
+  const CheckpointFacts facts{.quantized = has_quantized_linear(model),
+                              .kv_scales = has_kv_scales(model)};
+  blueprint.notices = check_build_options(options, model.config, facts);
+  blueprint.config = engine_config(model, options);
+  Draft draft = draft_program(model, options);
+  for (const Fusion& fusion : fusion_table()) {
+    if (fusion.enabled(options)) fusion.apply(draft);
+  }
+  remove_dead_tensors(draft.program);
+  validate(draft.program);
+  blueprint.weights = list_weights(draft);
+  draft.program.literals.clear();  // from here on they are weights like any other
+  blueprint.plans.push_back(make_plan(draft.program, blueprint.config, registry, options.device));
+  return blueprint;
+}
+
+Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source) {
+  Tensor tensor(weight.info.dtype, weight.info.shape);
+  if (!weight.literal.empty()) {
+    std::copy(weight.literal.begin(), weight.literal.end(), tensor.as<float>());
+    return tensor;
+  }
+  std::byte* at = tensor.data();
+  const std::byte* end = at + tensor.bytes();
+  for (const std::string& name : weight.parts) {
+    const Tensor part = read_tensor_as(source, name, weight.info.dtype);
+    if (part.bytes() > end - at)
+      throw bad_file("", name, "does not fit the Program's weight " + weight.name);
+    at = std::copy_n(part.data(), part.bytes(), at);
+  }
+  if (at != end)
+    throw bad_file("", weight.name, "its parts have fewer bytes than the Program expects");
+  return tensor;
+}
+
+EngineImage build_image(const ModelDir& model, const BuildOptions& options,
+                        const KernelRegistry& registry,
+                        const std::function<void(int64_t, int64_t)>& progress) {
+  Blueprint blueprint = make_blueprint(model, options, registry);
+  EngineImage image{.config = std::move(blueprint.config), .plans = std::move(blueprint.plans)};
+  for (const Blueprint::Weight& weight : blueprint.weights) {
+    image.weights.push_back({weight.name, build_weight(weight, *model.weights)});
+    if (progress) progress(std::ssize(image.weights), std::ssize(blueprint.weights));
+  }
+  model.verify_unchanged();
+  return image;
+}
+
+}  // namespace octavo

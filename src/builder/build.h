@@ -1,0 +1,46 @@
+// Builder: from a checkpoint to an engine: quantization, fusions, kernel choice, weights.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+
+#include "builder/build_options.h"
+#include "builder/fusion.h"
+#include "model/model_dir.h"
+#include "program/engine_image.h"
+
+namespace octavo {
+
+// The Program as the checkpoint's precision makes it, before any fusion.
+Draft draft_program(const ModelDir& model, const BuildOptions& options);
+
+// Everything but the weights: checked options, plans with kernels, limits. Nothing of a weight but
+// its scales is read.
+struct Blueprint {
+  EngineConfig config;
+  std::vector<Plan> plans;
+  std::vector<std::string> notices;
+  // Weights of the plans, with where each comes from.
+  struct Weight {
+    std::string name;
+    WeightInfo info;
+    std::vector<std::string> parts;  // checkpoint tensors whose rows it concatenates
+    std::vector<float> literal;      // or its values
+  };
+  std::vector<Weight> weights;
+
+  int64_t weight_bytes() const;
+};
+
+Blueprint make_blueprint(const ModelDir& model, const BuildOptions& options,
+                         const KernelRegistry& registry);
+
+// One weight of the blueprint as the engine stores it.
+Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source);
+
+// Builds in memory. `progress` is called with (weights done, weights in all).
+EngineImage build_image(const ModelDir& model, const BuildOptions& options,
+                        const KernelRegistry& registry,
+                        const std::function<void(int64_t, int64_t)>& progress = nullptr);
+
+}  // namespace octavo

@@ -1,0 +1,162 @@
+// Checks of build options: everything that cannot work is refused by name before any weight is
+// read. SPDX-License-Identifier: Apache-2.0
+#include "builder/build_options.h"
+
+#include <fmt/ranges.h>
+
+#include <array>
+
+namespace octavo {
+namespace {
+
+[[noreturn]] void refuse(std::string_view what, std::string_view fix) {
+  throw Error(ErrorCategory::kUnsupported, fmt::format("{}: {}", what, fix));
+}
+
+void require_one_of(std::string_view flag, const std::string& value,
+                    std::span<const std::string_view> allowed) {
+  for (const std::string_view choice : allowed) {
+    if (value == choice) return;
+  }
+  throw Error(ErrorCategory::kUsage, fmt::format("--{}: expected {}, got \"{}\"", flag,
+                                                 fmt::join(allowed, "|"), printable(value)));
+}
+
+void require_range(std::string_view flag, int64_t value, int64_t min, int64_t max) {
+  if (value >= min && value <= max) return;
+  throw Error(ErrorCategory::kUsage,
+              fmt::format("--{}: expected {} to {}, got {}", flag, min, max, value));
+}
+
+void check_values(const BuildOptions& options) {
+  constexpr std::array<std::string_view, 2> kFp8Plugin = {"disable", "fp8"};
+  constexpr std::array<std::string_view, 4> kGemmPlugin = {"auto", "fp8", "bfloat16", "disable"};
+  constexpr std::array<std::string_view, 3> kDtypes = {"auto", "float32", "bfloat16"};
+  constexpr std::array<std::string_view, 3> kKvDtypes = {"auto", "fp8", "bfloat16"};
+  require_one_of("dtype", options.dtype, kDtypes);
+  require_one_of("kv_cache_dtype", options.kv_cache_dtype, kKvDtypes);
+  require_one_of("gemm_plugin", options.plugins.gemm_plugin, kGemmPlugin);
+  require_one_of("gemm_swiglu_plugin", options.plugins.gemm_swiglu_plugin, kFp8Plugin);
+  require_one_of("low_latency_gemm_plugin", options.plugins.low_latency_gemm_plugin, kFp8Plugin);
+  require_one_of("low_latency_gemm_swiglu_plugin", options.plugins.low_latency_gemm_swiglu_plugin,
+                 kFp8Plugin);
+  require_range("max_batch_size", options.max_batch_size, 1, 1 << 16);
+  require_range("max_num_tokens", options.max_num_tokens, 1, 1 << 20);
+  require_range("tp_size", options.tp_size, 1, 64);
+  require_range("pp_size", options.pp_size, 1, 64);
+  require_range("tokens_per_block", options.tokens_per_block, 1, 1024);
+  if ((options.tokens_per_block & (options.tokens_per_block - 1)) != 0) {
+    throw Error(ErrorCategory::kUsage,
+                fmt::format("--tokens_per_block: expected a power of two, got {}",
+                            options.tokens_per_block));
+  }
+}
+
+void check_lengths(const BuildOptions& options, const ModelConfig& config) {
+  const int64_t max_seq_len = resolved_max_seq_len(options, config);
+  if (options.max_seq_len)
+    require_range("max_seq_len", *options.max_seq_len, 1, config.max_position);
+  if (options.max_input_len) require_range("max_input_len", *options.max_input_len, 1, max_seq_len);
+}
+
+void check_plugins(const PluginConfig& plugins, const CheckpointFacts& facts) {
+  const bool swiglu = plugins.gemm_swiglu_plugin == "fp8";
+  const bool low_latency_swiglu = plugins.low_latency_gemm_swiglu_plugin == "fp8";
+  if (plugins.user_buffer && !plugins.reduce_fusion) {
+    refuse("--user_buffer enable", "needs --reduce_fusion enable");
+  }
+  if (swiglu && low_latency_swiglu) {
+    refuse("--gemm_swiglu_plugin fp8 with --low_latency_gemm_swiglu_plugin fp8",
+           "choose one of the two");
+  }
+  if ((swiglu || low_latency_swiglu) && !plugins.use_fused_mlp) {
+    refuse("a SwiGLU plugin", "needs --use_fused_mlp enable");
+  }
+  const std::pair<const char*, bool> fp8_plugins[] = {
+      {"--gemm_plugin fp8", plugins.gemm_plugin == "fp8"},
+      {"--gemm_swiglu_plugin fp8", swiglu},
+      {"--low_latency_gemm_plugin fp8", plugins.low_latency_gemm_plugin == "fp8"},
+      {"--low_latency_gemm_swiglu_plugin fp8", low_latency_swiglu}};
+  for (const auto& [flag, on] : fp8_plugins) {
+    if (on && !facts.quantized)
+      refuse(flag, "needs an FP8 checkpoint: run `octavo quantize --qformat fp8` first");
+  }
+}
+
+void check_kv_cache(const BuildOptions& options, const CheckpointFacts& facts) {
+  if (options.kv_cache_dtype == "fp8" && !facts.kv_scales) {
+    refuse("--kv_cache_dtype fp8",
+           "the checkpoint has no calibrated K and V scales: run `octavo quantize "
+           "--kv_cache_dtype fp8`");
+  }
+  const bool fp8_cache =
+      options.kv_cache_dtype == "fp8" || (options.kv_cache_dtype == "auto" && facts.kv_scales);
+  if (options.plugins.use_fp8_context_fmha && !fp8_cache) {
+    refuse("--use_fp8_context_fmha enable", "needs an FP8 KV cache (--kv_cache_dtype fp8)");
+  }
+}
+
+void check_parallelism(const BuildOptions& options, const ModelConfig& config,
+                       const CheckpointFacts& facts) {
+  const int64_t tp = options.tp_size;
+  if (config.num_heads % tp != 0 || config.intermediate_size % tp != 0) {
+    refuse(fmt::format("--tp_size {}", tp),
+           fmt::format("must divide num_attention_heads {} and intermediate_size {}",
+                       config.num_heads, config.intermediate_size));
+  }
+  if (config.num_kv_heads % tp != 0 && tp % config.num_kv_heads != 0) {
+    refuse(fmt::format("--tp_size {}", tp),
+           fmt::format("must divide num_key_value_heads {} or be a multiple of it",
+                       config.num_kv_heads));
+  }
+  if (options.pp_size > config.num_layers) {
+    refuse(fmt::format("--pp_size {}", options.pp_size),
+           fmt::format("the model has {} layers", config.num_layers));
+  }
+  if (tp * options.pp_size > facts.devices) {
+    refuse(fmt::format("--tp_size {} × --pp_size {}", tp, options.pp_size),
+           fmt::format("needs {} devices, this machine offers {}", tp * options.pp_size,
+                       facts.devices));
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> check_build_options(const BuildOptions& options, const ModelConfig& config,
+                                             const CheckpointFacts& facts) {
+  check_values(options);
+  check_lengths(options, config);
+  check_plugins(options.plugins, facts);
+  check_kv_cache(options, facts);
+  check_parallelism(options, config, facts);
+  std::vector<std::string> notices;
+  const PluginConfig& plugins = options.plugins;
+  if (plugins.reduce_fusion && options.tp_size == 1)
+    notices.push_back("--reduce_fusion has no effect at TP 1");
+  const bool gpu_plugin = plugins.gemm_swiglu_plugin == "fp8" ||
+                          plugins.low_latency_gemm_plugin == "fp8" ||
+                          plugins.low_latency_gemm_swiglu_plugin == "fp8" ||
+                          plugins.gemm_plugin == "fp8" || plugins.gemm_plugin == "bfloat16";
+  if (options.device == DeviceType::kCpu && gpu_plugin) {
+    notices.push_back("the CPU backend runs the unfused meaning of the GEMM plugins");
+  }
+  if (options.device == DeviceType::kCpu && plugins.use_fp8_context_fmha) {
+    refuse("--use_fp8_context_fmha enable", "the CPU backend has no FP8 attention");
+  }
+  if (config.dtype == DType::kF16 && options.dtype == "auto") {
+    notices.push_back("float16 weights run as bfloat16");
+  }
+  return notices;
+}
+
+DType activation_dtype(const BuildOptions& options, const ModelConfig& config) {
+  if (options.dtype == "float32") return DType::kF32;
+  if (options.dtype == "bfloat16") return DType::kBF16;
+  return config.dtype == DType::kF32 ? DType::kF32 : DType::kBF16;
+}
+
+int64_t resolved_max_seq_len(const BuildOptions& options, const ModelConfig& config) {
+  return options.max_seq_len.value_or(config.max_position);
+}
+
+}  // namespace octavo
