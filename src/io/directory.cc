@@ -76,6 +76,14 @@ Directory::~Directory() {
   if (fd_ >= 0) file_calls::close(fd_, path_.native());
 }
 
+Directory Directory::open_child(std::string_view name) const {
+  const std::string plain = checked_name(name, path_);
+  const int fd =
+      file_calls::open(fd_, plain.c_str(), O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_NOFOLLOW);
+  if (fd < 0) throw open_error(path_of(plain).native(), errno);
+  return Directory(fd, path_of(plain));
+}
+
 File Directory::open_file(std::string_view name) const {
   const std::string plain = checked_name(name, path_);
   const std::string path = path_of(plain).native();

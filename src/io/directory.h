@@ -26,6 +26,8 @@ class Directory {
   std::filesystem::path path_of(std::string_view name) const { return path_ / std::string(name); }
   int descriptor() const { return fd_; }
 
+  Directory open_child(std::string_view name) const;  // never through a link
+
   // A regular file of this very directory; `name` is hostile. A symbolic link is followed only to a
   // plain name in the same directory, or as the model hub's cache lays it out:
   // snapshots/<revision>/<name> → ../../blobs/<hash>.

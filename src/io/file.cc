@@ -45,10 +45,11 @@ Error not_regular(std::string_view path, mode_t mode) {
 }  // namespace
 
 Error open_error(std::string_view path, int error_number) {
-  const bool environment = error_number == EACCES || error_number == EPERM ||
-                           error_number == EMFILE || error_number == ENFILE ||
-                           error_number == EIO || error_number == ENOMEM || error_number == ESTALE;
-  return Error(environment ? ErrorCategory::kEnvironment : ErrorCategory::kBadFile, path, "",
+  const bool bad_path = error_number == ENOENT || error_number == ENOTDIR ||
+                        error_number == EISDIR || error_number == ELOOP ||
+                        error_number == ENAMETOOLONG || error_number == ENXIO ||
+                        error_number == EINVAL;
+  return Error(bad_path ? ErrorCategory::kBadFile : ErrorCategory::kEnvironment, path, "",
                fmt::format("cannot open: {}", text_of(error_number)));
 }
 

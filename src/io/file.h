@@ -60,6 +60,7 @@ class File {
 
  private:
   friend class Directory;
+  friend class AtomicDirectory;
   friend class AtomicFile;
   File(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
   static File adopt_read(int fd, std::string path);
