@@ -1,0 +1,123 @@
+// Matrix multiplication with AVX512-BF16: bfloat16 products in pairs, float32 sums.
+// SPDX-License-Identifier: Apache-2.0
+//
+// VDPBF16PS treats subnormal inputs as zero and flushes subnormal results to zero. No E4M3 code is
+// a subnormal bfloat16; of bfloat16 data only magnitudes below 2^-126 are lost.
+#include "backend/cpu/gemm.h"
+
+#if OCTAVO_X86_64
+// GCC 12 warns of registers that its own header leaves undefined on purpose.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+
+#include <array>
+
+#include "numerics/bf16.h"
+#include "numerics/e4m3.h"
+
+#define OCTAVO_GEMM_TARGET \
+  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512bf16")))
+#include "backend/cpu/gemm_loops.h"
+
+#define OCTAVO_INLINE OCTAVO_GEMM_TARGET __attribute__((always_inline)) static inline
+
+namespace octavo {
+namespace {
+
+// Bytes of the bfloat16 of every magnitude code: the low bytes, then the high ones.
+struct alignas(64) E4M3Bytes {
+  std::array<uint8_t, 128> low;
+  std::array<uint8_t, 128> high;
+};
+
+constexpr E4M3Bytes make_bytes() {
+  E4M3Bytes bytes{};
+  for (int code = 0; code < 128; ++code) {
+    const uint16_t bits = to_bf16(to_float(e4m3{static_cast<uint8_t>(code)})).bits;
+    bytes.low[code] = static_cast<uint8_t>(bits);
+    bytes.high[code] = static_cast<uint8_t>(bits >> 8);
+  }
+  return bytes;
+}
+
+constexpr E4M3Bytes kBytes = make_bytes();
+
+struct alignas(64) Indices {
+  std::array<uint8_t, 64> values;
+};
+
+// 0, 0, 1, 1, …, 31, 31.
+constexpr Indices make_twice() {
+  Indices twice{};
+  for (int i = 0; i < 64; ++i) twice.values[i] = static_cast<uint8_t>(i / 2);
+  return twice;
+}
+
+constexpr Indices kTwice = make_twice();
+
+struct Isa {
+  using Element = uint16_t;
+  using Packed = __m512i;
+  using Accumulator = __m512;
+  static constexpr int kStep = 32;
+  static constexpr int kLanes = 16;
+  static constexpr int kTileRows = 3;
+  static constexpr int kTileColumns = 8;
+
+  OCTAVO_INLINE Packed load(const Element* in) { return _mm512_loadu_si512(in); }
+  OCTAVO_INLINE void store(Element* out, Packed value) { _mm512_storeu_si512(out, value); }
+
+  OCTAVO_INLINE Packed decode(const bf16* in) { return _mm512_loadu_si512(in); }
+  OCTAVO_INLINE Packed decode(const bf16* in, int64_t count) {
+    return _mm512_maskz_loadu_epi16(first(count), in);
+  }
+  OCTAVO_INLINE Packed decode(const e4m3* in) {
+    return decode_codes(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(in)));
+  }
+  OCTAVO_INLINE Packed decode(const e4m3* in, int64_t count) {
+    return decode_codes(_mm256_maskz_loadu_epi8(first(count), in));
+  }
+
+  OCTAVO_INLINE Accumulator zero() { return _mm512_setzero_ps(); }
+  OCTAVO_INLINE Accumulator load_lanes(const float* lanes) { return _mm512_load_ps(lanes); }
+  OCTAVO_INLINE void store_lanes(float* lanes, Accumulator sum) { _mm512_store_ps(lanes, sum); }
+  OCTAVO_INLINE Accumulator multiply_add(Packed x, Packed weight, Accumulator sum) {
+    return _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)weight);
+  }
+  OCTAVO_INLINE float sum(const float* lanes) {
+    const __m256 eight = _mm256_add_ps(_mm256_load_ps(lanes), _mm256_load_ps(lanes + 8));
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+  }
+
+ private:
+  OCTAVO_INLINE __mmask32 first(int64_t count) {
+    return static_cast<__mmask32>((uint64_t{1} << count) - 1);
+  }
+
+  // Two table look-ups by the seven magnitude bits, one a byte of the result, and the sign.
+  OCTAVO_INLINE Packed decode_codes(__m256i codes) {
+    const __m512i twice =
+        _mm512_permutexvar_epi8(_mm512_load_si512(&kTwice), _mm512_castsi256_si512(codes));
+    const __m512i low = _mm512_permutex2var_epi8(_mm512_load_si512(kBytes.low.data()), twice,
+                                                 _mm512_load_si512(kBytes.low.data() + 64));
+    const __m512i high = _mm512_permutex2var_epi8(_mm512_load_si512(kBytes.high.data()), twice,
+                                                  _mm512_load_si512(kBytes.high.data() + 64));
+    const __m512i magnitude = _mm512_mask_blend_epi8(0xAAAAAAAAAAAAAAAA, low, high);
+    // magnitude | (twice & sign)
+    return _mm512_ternarylogic_epi32(magnitude, twice, _mm512_set1_epi16(-0x8000), 0xF8);
+  }
+};
+
+constexpr std::array<GemmSource, 2> kSources = {source_of<Isa, bf16>(DType::kBF16),
+                                                source_of<Isa, e4m3>(DType::kE4M3)};
+
+}  // namespace
+
+constexpr GemmCore kGemmAvx512Bf16 = core_of<Isa>(CpuLevel::kAvx512Bf16, kSources);
+
+}  // namespace octavo
+#endif
