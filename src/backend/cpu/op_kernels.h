@@ -1,0 +1,21 @@
+// The CPU kernels, one an op; each is defined in <op>.cc.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "ops/kernel.h"
+
+namespace octavo {
+
+extern const Kernel kCpuEmbedding;
+extern const Kernel kCpuRmsNorm;
+extern const Kernel kCpuAdd;
+extern const Kernel kCpuAddRmsNorm;
+extern const Kernel kCpuQuantize;
+extern const Kernel kCpuRope;
+extern const Kernel kCpuKvAppend;
+extern const Kernel kCpuRopeKvAppend;
+extern const Kernel kCpuAttention;
+extern const Kernel kCpuSwiglu;
+extern const Kernel kCpuGatherRows;
+
+}  // namespace octavo

@@ -1,0 +1,16 @@
+// Predicates that the kernels' `supports` are made of.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "ops/kernel.h"
+
+namespace octavo {
+
+// Whether CPU kernels compute on the type: float32 or bfloat16.
+bool is_activation(DType dtype);
+
+// Yes where every present operand of a float type is float32 or bfloat16, except that outputs may
+// also be E4M3.
+Verdict supports_activations(const Problem& problem);
+
+}  // namespace octavo
