@@ -1,0 +1,224 @@
+// The loop between requests, scheduler and executor.
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/engine.h"
+
+#include <chrono>
+#include <exception>
+
+#include "core/error.h"
+#include "runtime/counter_random.h"
+
+namespace octavo {
+namespace {
+
+double monotonic_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+std::string_view to_string(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kAbort:
+      return "abort";
+    case FinishReason::kError:
+      return "error";
+  }
+  return "error";
+}
+
+struct Engine::Active {
+  RequestOutput output;
+  SamplingParams sampling;
+  std::optional<double> deadline;
+  std::function<void(const TokenUpdate&)> on_token;
+  std::function<void(RequestOutput)> on_finish;
+};
+
+Engine::Engine(EngineOptions options, StepExecutor& executor)
+    : options_(std::move(options)), executor_(executor), scheduler_(options_.scheduler) {
+  if (!options_.clock) options_.clock = monotonic_seconds;
+  for (const int32_t id : options_.eos_token_ids) {
+    if (id < 0 || id >= options_.vocab_size) {
+      throw Error(ErrorCategory::kUsage, "", "eos_token_ids",
+                  fmt::format("expected ids from 0 to {}, got {}", options_.vocab_size - 1, id));
+    }
+  }
+}
+
+Engine::~Engine() = default;
+
+void Engine::check_prompt(const Request& request) const {
+  for (const int32_t id : request.prompt_token_ids) {
+    if (id < 0 || id >= options_.vocab_size) {
+      throw Error(ErrorCategory::kUsage, "", "prompt_token_ids",
+                  fmt::format("expected ids from 0 to {}, got {}", options_.vocab_size - 1, id));
+    }
+  }
+  if (request.timeout_seconds && !(*request.timeout_seconds > 0)) {
+    throw Error(ErrorCategory::kUsage, "", "timeout_seconds",
+                fmt::format("expected above 0, got {}", *request.timeout_seconds));
+  }
+}
+
+RequestId Engine::submit(Request request) {
+  if (!poisoned_.empty()) throw Error(ErrorCategory::kDevice, "engine: " + poisoned_);
+  validate(request.sampling, options_.vocab_size);
+  check_prompt(request);
+
+  auto active = std::make_unique<Active>();
+  const RequestId id = next_id_;
+  active->output.id = id;
+  active->output.prompt_token_ids = std::move(request.prompt_token_ids);
+  active->output.submitted = options_.clock();
+  active->sampling = request.sampling;
+  if (request.timeout_seconds) {
+    active->deadline = active->output.submitted + *request.timeout_seconds;
+  }
+  active->on_token = std::move(request.on_token);
+  active->on_finish = std::move(request.on_finish);
+
+  SamplingParams sampling = std::move(request.sampling);
+  if (!sampling.ignore_eos) {
+    sampling.stop_token_ids.insert(sampling.stop_token_ids.end(), options_.eos_token_ids.begin(),
+                                   options_.eos_token_ids.end());
+  }
+  if (!sampling.seed && !is_greedy(sampling)) {
+    sampling.seed = counter_random(options_.seed, static_cast<uint64_t>(id));
+  }
+  const auto entry = active_.emplace(id, std::move(active)).first;
+  try {
+    scheduler_.add({.id = id,
+                    .prompt = entry->second->output.prompt_token_ids,
+                    .sampling = std::move(sampling),
+                    .cache_salt = request.cache_salt});
+  } catch (...) {
+    active_.erase(entry);
+    throw;
+  }
+  ++next_id_;
+  ++statistics_.submitted;
+  statistics_.prompt_tokens += static_cast<int64_t>(entry->second->output.prompt_token_ids.size());
+  if (entry->second->deadline) ++num_deadlines_;
+  return id;
+}
+
+bool Engine::abort(RequestId id) {
+  if (!active_.contains(id)) return false;
+  scheduler_.finish(id, FinishReason::kAbort);
+  deliver();
+  return true;
+}
+
+bool Engine::step() {
+  if (!poisoned_.empty()) throw Error(ErrorCategory::kDevice, "engine: " + poisoned_);
+  expire();
+  try {
+    while (const std::optional<Step> step = scheduler_.schedule()) executor_.launch(*step);
+    if (scheduler_.num_in_flight() > 0) scheduler_.commit(executor_.wait());
+  } catch (const std::exception& error) {
+    poison(error.what());
+    throw;
+  }
+  deliver();
+  return scheduler_.has_work();
+}
+
+void Engine::run_until_idle() {
+  while (step()) {
+  }
+}
+
+void Engine::expire() {
+  if (num_deadlines_ == 0) return;
+  const double now = options_.clock();
+  for (const auto& [id, active] : active_) {
+    if (active->deadline && now >= *active->deadline) {
+      scheduler_.finish(id, FinishReason::kError, "timeout: the request passed its deadline");
+    }
+  }
+}
+
+// A callback may abort or submit, which leads here again: the outer loop then delivers.
+void Engine::deliver() {
+  if (delivering_) return;
+  delivering_ = true;
+  const std::unique_ptr<bool, void (*)(bool*)> reset(&delivering_,
+                                                     [](bool* flag) { *flag = false; });
+  for (auto events = scheduler_.take_events(); !events.empty(); events = scheduler_.take_events()) {
+    for (SchedulerEvent& event : events) {
+      const auto entry = active_.find(event.id);
+      if (entry == active_.end()) continue;
+      deliver(*entry->second, event);
+    }
+  }
+}
+
+void Engine::deliver(Active& active, SchedulerEvent& event) {
+  if (event.finished) return complete(event.id, event);
+  RequestOutput& output = active.output;
+  if (!output.first_token) output.first_token = options_.clock();
+  output.token_ids.push_back(event.token->token);
+  ++statistics_.generated_tokens;
+  if (active.sampling.logprobs) output.logprobs.push_back(*event.token);
+  update(active, {.id = event.id, .token = std::move(event.token)});
+}
+
+void Engine::update(Active& active, const TokenUpdate& update) {
+  if (!active.on_token) return;
+  try {
+    active.on_token(update);
+  } catch (const std::exception& error) {
+    active.on_token = nullptr;
+    scheduler_.finish(update.id, FinishReason::kError, std::string("callback: ") + error.what());
+  } catch (...) {
+    active.on_token = nullptr;
+    scheduler_.finish(update.id, FinishReason::kError, "callback: unknown exception");
+  }
+}
+
+void Engine::complete(RequestId id, SchedulerEvent& event) {
+  const auto node = active_.extract(id);
+  Active& active = *node.mapped();
+  RequestOutput& output = active.output;
+  output.finish_reason = *event.finished;
+  output.error = std::move(event.message);
+  output.finished = options_.clock();
+  output.cached_tokens = event.cached_tokens;
+  output.preemptions = event.preemptions;
+  if (active.deadline) --num_deadlines_;
+  ++statistics_.finished;
+  statistics_.cached_tokens += output.cached_tokens;
+  if (output.finish_reason == FinishReason::kError) ++statistics_.failed;
+  if (output.finish_reason == FinishReason::kAbort) ++statistics_.aborted;
+  update(active, {.id = id, .finished = event.finished});
+  if (!active.on_finish) {
+    finished_.push_back(std::move(output));
+    return;
+  }
+  try {
+    active.on_finish(std::move(output));
+  } catch (...) {
+    // The request is over; nobody is left to tell.
+  }
+}
+
+void Engine::poison(const std::string& message) {
+  poisoned_ = message;
+  std::vector<RequestId> ids;
+  for (const auto& [id, active] : active_) ids.push_back(id);
+  for (const RequestId id : ids) scheduler_.finish(id, FinishReason::kError, message);
+  deliver();
+}
+
+EngineStatistics Engine::statistics() const {
+  EngineStatistics statistics = statistics_;
+  statistics.scheduler = scheduler_.statistics();
+  return statistics;
+}
+
+}  // namespace octavo
