@@ -1,0 +1,18 @@
+// Composition of the kernel registry.
+// SPDX-License-Identifier: Apache-2.0
+#include "api/registry.h"
+
+#include "backend/cpu/kernels.h"
+
+namespace octavo {
+
+const KernelRegistry& kernel_registry() {
+  static const KernelRegistry registry = [] {
+    KernelRegistry all;
+    all.add(cpu_kernels());
+    return all;
+  }();
+  return registry;
+}
+
+}  // namespace octavo
