@@ -26,8 +26,10 @@ AtomicFile::AtomicFile(const fs::path& target) {
   const fs::file_status status = fs::status(target, error);
   if (fs::is_directory(status)) throw usage(target, "expected a file, got a directory");
   // What /dev/stdout leads to must be written to, not replaced, even when it is a regular file.
-  const bool device = fs::absolute(target, error).lexically_normal().native().starts_with("/dev/");
-  if (fs::exists(status) && (device || !fs::is_regular_file(status))) {
+  const std::string path = fs::absolute(target, error).lexically_normal().native();
+  const bool stream = path == "/dev/stdout" || path == "/dev/stderr" ||
+                      path.starts_with("/dev/fd/") || path.starts_with("/proc/");
+  if (fs::exists(status) && (stream || !fs::is_regular_file(status))) {
     open_directly(target);
     return;
   }

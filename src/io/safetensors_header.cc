@@ -10,6 +10,7 @@
 #include "core/checked.h"
 #include "core/error.h"
 #include "io/json.h"
+#include "io/little_endian.h"
 
 namespace octavo {
 namespace {
@@ -308,8 +309,7 @@ DType TensorInfo::require_dtype(std::string_view file) const {
 
 uint64_t safetensors_header_length(std::span<const std::byte, 8> prefix, uint64_t file_size,
                                    std::string_view file) {
-  uint64_t length = 0;
-  for (int i = 7; i >= 0; --i) length = length << 8 | static_cast<uint64_t>(prefix[i]);
+  const uint64_t length = load_little_endian(prefix);
   if (length > kMaxSafetensorsHeaderBytes) {
     throw bad_file(
         file, "header length",

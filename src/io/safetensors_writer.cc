@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <tuple>
 
-#include "core/checked.h"
 #include "core/error.h"
+#include "io/little_endian.h"
 #include "io/safetensors_header.h"
 
 namespace octavo {
@@ -60,8 +60,7 @@ std::string safetensors_header(std::span<const TensorSpec> tensors,
   text += '}';
   text.append((8 - text.size() % 8) % 8, ' ');
   std::string prefix(8, '\0');
-  for (int i = 0; i < 8; ++i)
-    prefix[i] = static_cast<char>(uint64_t{text.size()} >> (8 * i) & 0xFF);
+  store_little_endian(text.size(), std::as_writable_bytes(std::span(prefix)));
   return prefix + text;
 }
 

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
-#include <chrono>
+#include <ctime>
 
 #include "io/safetensors.h"
 #include "io/safetensors_support.h"
@@ -36,7 +36,7 @@ TEST_P(SafetensorsRefuses, AsABadFile) {
   EXPECT_LE(std::string_view(error.what()).size(), 1024u);
 }
 
-std::string good() { return "{" + tensor_entry("a", "F32", "[2]", 0, 8) + "}"; }
+std::string good() { return braces(tensor_entry("a", "F32", "[2]", 0, 8)); }
 BadFile header(std::string name, std::string text, uint64_t data, std::string message) {
   return {std::move(name), safetensors_bytes(text, data), std::move(message)};
 }
@@ -219,8 +219,7 @@ TEST(SafetensorsHeader, AcceptsWhatIsHarmless) {
 
 TEST(SafetensorsHeader, NamesAreNeverPaths) {  // S17
   for (const std::string name : {"", "../../etc/passwd", "a\\u0000b", "a\\nb", "\\u202e"}) {
-    EXPECT_EQ(parse("{" + tensor_entry(name, "U8", "[1]", 0, 1) + "}", 1).tensors.size(), 1u)
-        << name;
+    EXPECT_EQ(parse(braces(tensor_entry(name, "U8", "[1]", 0, 1)), 1).tensors.size(), 1u) << name;
   }
 }
 
@@ -233,7 +232,7 @@ TEST(SafetensorsHeader, RefusesElementTypesOnlyWhenNeeded) {  // S14
                                      {"X9", 3},
                                      {"", 3}}) {
     const SafetensorsHeader header =
-        parse("{" + tensor_entry("a", dtype, "[1]", 0, bytes) + "}", bytes);
+        parse(braces(tensor_entry("a", dtype, "[1]", 0, bytes)), bytes);
     EXPECT_FALSE(header.tensors[0].dtype.has_value());
     const Error error = error_of([&] { header.tensors[0].require_dtype("f"); });
     EXPECT_EQ(error.category(), ErrorCategory::kUnsupported);
@@ -244,7 +243,7 @@ TEST(SafetensorsHeader, RefusesElementTypesOnlyWhenNeeded) {  // S14
   for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16, DType::kE4M3, DType::kI32,
                             DType::kI64, DType::kU8}) {
     const auto bytes = static_cast<uint64_t>(size_of(dtype));
-    EXPECT_EQ(parse("{" + tensor_entry("a", safetensors_name(dtype), "[1]", 0, bytes) + "}", bytes)
+    EXPECT_EQ(parse(braces(tensor_entry("a", safetensors_name(dtype), "[1]", 0, bytes)), bytes)
                   .tensors[0]
                   .require_dtype("f"),
               dtype);
@@ -252,20 +251,21 @@ TEST(SafetensorsHeader, RefusesElementTypesOnlyWhenNeeded) {  // S14
 }
 
 TEST(SafetensorsHeader, AMillionEntriesTakeSecondsNotMinutes) {  // S18
-  std::string text = "{";
+  std::string text(1, '{');
   text.reserve(90'000'000);
   constexpr int kEntries = 1'000'000;
   for (int i = 0; i < kEntries; ++i) {
-    text +=
-        (i ? "," : "") + tensor_entry(fmt::format("model.layers.{}.w", i), "U8", "[1]", i, i + 1);
+    if (i > 0) text += ',';
+    text += tensor_entry(fmt::format("model.layers.{}.w", i), "U8", "[1]", i, i + 1);
   }
   text += "}";
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start =
+      std::clock();  // processor time: other load on the machine is no fault of ours
   EXPECT_EQ(parse(text, kEntries).tensors.size(), static_cast<size_t>(kEntries));
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  RecordProperty("seconds", fmt::format("{:.2f}", seconds.count()));
+  const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+  RecordProperty("seconds", fmt::format("{:.2f}", seconds));
 #ifdef NDEBUG
-  EXPECT_LT(seconds.count(), 5.0);
+  EXPECT_LT(seconds, 5.0);
 #endif
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);

@@ -29,4 +29,6 @@ inline std::string tensor_entry(std::string_view name, std::string_view dtype,
                      shape, begin, end);
 }
 
+inline std::string braces(std::string_view members) { return fmt::format("{{{}}}", members); }
+
 }  // namespace octavo
