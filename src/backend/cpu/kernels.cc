@@ -4,15 +4,27 @@
 
 #include <vector>
 
+#include "backend/cpu/linear.h"
 #include "backend/cpu/op_kernels.h"
 
 namespace octavo {
 
-std::span<const Kernel> cpu_kernels() {
-  static const std::vector<Kernel> table = {
+namespace {
+
+std::vector<Kernel> make_table() {
+  std::vector<Kernel> table = {
       kCpuEmbedding, kCpuRmsNorm,      kCpuAdd,       kCpuAddRmsNorm, kCpuQuantize,   kCpuRope,
       kCpuKvAppend,  kCpuRopeKvAppend, kCpuAttention, kCpuSwiglu,     kCpuGatherRows,
   };
+  const std::span<const Kernel> linear = linear_kernels();
+  table.insert(table.end(), linear.begin(), linear.end());
+  return table;
+}
+
+}  // namespace
+
+std::span<const Kernel> cpu_kernels() {
+  static const std::vector<Kernel> table = make_table();
   return table;
 }
 

@@ -56,7 +56,7 @@ struct VectorOps {
   void (*attention_step)(const AttentionStep& step);
 };
 
-// The variant for this machine.
+// The variant for cpu_level().
 const VectorOps& vector_ops();
 
 // Every variant that this machine can run, the portable one first.
