@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "backend/cpu/op_kernels.h"
-#include "backend/cpu/row_adder.h"
 #include "backend/cpu/rows.h"
 #include "backend/cpu/support.h"
 
@@ -14,10 +13,14 @@ namespace {
 
 void run(const Operands& operands, const LaunchContext& context) {
   const auto args = AddArgs::bind(operands);
-  const RowAdder adder(args.a, args.b, args.y);
+  const RowWriter writer(args.y.dtype, args.y.dtype, {});
   const auto add_rows = [&](int64_t begin, int64_t end) {
     std::vector<float> sum(static_cast<size_t>(args.y.columns()));
-    for (int64_t row = begin; row < end; ++row) adder.add(row, sum.data());
+    std::vector<float> buffer(sum.size());
+    for (int64_t row = begin; row < end; ++row) {
+      add_row(args.a, args.b, row, sum.data(), buffer.data());
+      writer.write_row(sum.data(), args.y, row);
+    }
   };
   context.pool->parallel_for(args.y.rows(), rows_grain(args.y.columns()), add_rows);
 }

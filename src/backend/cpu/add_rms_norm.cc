@@ -6,7 +6,6 @@
 
 #include "backend/cpu/op_kernels.h"
 #include "backend/cpu/rms_normalizer.h"
-#include "backend/cpu/row_adder.h"
 #include "backend/cpu/rows.h"
 #include "backend/cpu/support.h"
 
@@ -15,17 +14,19 @@ namespace {
 
 void run(const Operands& operands, const LaunchContext& context) {
   const auto args = AddRmsNormArgs::bind(operands);
-  const RowAdder adder(args.x, args.residual, args.sum);
+  const RowWriter sums(args.sum.dtype, args.sum.dtype, {});
   const RmsNormalizer normalizer(args.weight, args.params->epsilon, args.sum.dtype);
-  const RowWriter writer(args.y.dtype, args.sum.dtype, args.output_scale);
+  const RowWriter norms(args.y.dtype, args.sum.dtype, args.output_scale);
   const int64_t columns = args.x.columns();
   const auto add_and_norm_rows = [&](int64_t begin, int64_t end) {
-    std::vector<float> buffer(static_cast<size_t>(columns));
+    std::vector<float> sum(static_cast<size_t>(columns));
+    std::vector<float> buffer(sum.size());
     for (int64_t row = begin; row < end; ++row) {
-      adder.add(row, buffer.data());
-      round_values(args.sum.dtype, buffer.data(), columns);
-      normalizer.normalize(buffer.data(), buffer.data(), columns);
-      writer.write_row(buffer.data(), args.y, row);
+      add_row(args.x, args.residual, row, sum.data(), buffer.data());
+      sums.write_row(sum.data(), args.sum, row);
+      round_values(args.sum.dtype, sum.data(), columns);
+      normalizer.normalize(sum.data(), sum.data(), columns);
+      norms.write_row(sum.data(), args.y, row);
     }
   };
   context.pool->parallel_for(args.x.rows(), rows_grain(columns), add_and_norm_rows);

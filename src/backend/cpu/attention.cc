@@ -19,22 +19,22 @@ namespace {
 
 // Working memory of one task: float32 rows of queries, one block of keys and values, running sums.
 // A row is one query token and one of the heads that share the KV head.
-class TaskMemory {
- public:
+struct TaskMemory {
   TaskMemory(int64_t rows, int64_t head_dim)
       : stride(round_up(head_dim, 16)),
-        queries(rows * stride),
-        keys(kAttentionBlock * stride),
-        values(kAttentionBlock * stride),
-        scores(rows * kAttentionBlock),
+        queries(DType::kF32, {rows, stride}),
+        keys(DType::kF32, {kAttentionBlock, stride}),
+        values(DType::kF32, {kAttentionBlock, stride}),
+        scores(DType::kF32, {rows, kAttentionBlock}),
+        output(DType::kF32, {rows, stride}),
         maximum(rows, -std::numeric_limits<float>::infinity()),
         denominator(rows),
-        output(rows * stride),
         first(rows),
         last(rows) {}
 
   int64_t stride;
-  std::vector<float> queries, keys, values, scores, maximum, denominator, output;
+  Tensor queries, keys, values, scores, output;
+  std::vector<float> maximum, denominator;
   std::vector<int32_t> first, last;
 };
 
@@ -54,8 +54,8 @@ class TaskRunner {
     const int64_t end = task_.position + task_.tokens;
     for (int64_t block = begin / kAttentionBlock; block * kAttentionBlock < end; ++block) {
       const int64_t start = block * kAttentionBlock;
-      load_block(args_.k_cache, std::max(begin, start), start, end, memory_.keys);
-      load_block(args_.v_cache, std::max(begin, start), start, end, memory_.values);
+      load_block(args_.k_cache, std::max(begin, start), start, end, memory_.keys.as<float>());
+      load_block(args_.v_cache, std::max(begin, start), start, end, memory_.values.as<float>());
       limit_rows(start);
       take_step();
     }
@@ -68,23 +68,36 @@ class TaskRunner {
       const int64_t head = task_.kv_head * group_ + row % group_;
       const int64_t element = (task_.row + row / group_) * args_.q.row_stride + head * head_dim_;
       convert_to_float(args_.q.dtype, args_.q.data + element * size_of(args_.q.dtype),
-                       memory_.queries.data() + row * memory_.stride, head_dim_);
+                       memory_.queries.as<float>() + row * memory_.stride, head_dim_);
     }
   }
 
   // The cached rows at positions [begin, end) of the block that starts at `start`. Other rows keep
   // what they hold: no query sees them.
   void load_block(const TensorView& cache, int64_t begin, int64_t start, int64_t end,
-                  std::vector<float>& out) const {
+                  float* out) const {
     const int64_t tokens_per_block = cache.shape[2];
     const int32_t* table = args_.block_table.row<int32_t>(task_.sequence);
     const int64_t stop = std::min(end, start + kAttentionBlock);
-    for (int64_t position = begin; position < stop; ++position) {
-      const int64_t element =
-          table[position / tokens_per_block] * cache.row_stride +
-          (task_.kv_head * tokens_per_block + position % tokens_per_block) * head_dim_;
-      convert_to_float(cache.dtype, cache.data + element * size_of(cache.dtype),
-                       out.data() + (position - start) * memory_.stride, head_dim_);
+    for (int64_t position = begin; position < stop;) {
+      const int64_t offset = position % tokens_per_block;
+      const int64_t count = std::min(stop - position, tokens_per_block - offset);
+      const int64_t element = table[position / tokens_per_block] * cache.row_stride +
+                              (task_.kv_head * tokens_per_block + offset) * head_dim_;
+      load_rows(cache, element, count, out + (position - start) * memory_.stride);
+      position += count;
+    }
+  }
+
+  // `count` consecutive rows of the cache from `element` on.
+  void load_rows(const TensorView& cache, int64_t element, int64_t count, float* out) const {
+    const std::byte* source = cache.data + element * size_of(cache.dtype);
+    if (memory_.stride == head_dim_) {
+      return convert_to_float(cache.dtype, source, out, count * head_dim_);
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      convert_to_float(cache.dtype, source + i * head_dim_ * size_of(cache.dtype),
+                       out + i * memory_.stride, head_dim_);
     }
   }
 
@@ -101,25 +114,25 @@ class TaskRunner {
 
   void take_step() {
     const float k_scale = args_.k_scale.defined() ? *args_.k_scale.as<float>() : 1.0f;
-    vector_ops().attention_step({.queries = memory_.queries.data(),
-                                 .keys = memory_.keys.data(),
-                                 .values = memory_.values.data(),
+    vector_ops().attention_step({.queries = memory_.queries.as<float>(),
+                                 .keys = memory_.keys.as<float>(),
+                                 .values = memory_.values.as<float>(),
                                  .rows = rows_,
                                  .stride = memory_.stride,
                                  .first = memory_.first.data(),
                                  .last = memory_.last.data(),
                                  .score_scale = args_.params->softmax_scale * k_scale,
-                                 .scores = memory_.scores.data(),
+                                 .scores = memory_.scores.as<float>(),
                                  .maximum = memory_.maximum.data(),
                                  .denominator = memory_.denominator.data(),
-                                 .output = memory_.output.data()});
+                                 .output = memory_.output.as<float>()});
   }
 
   void write_output() {
     const RowWriter writer(args_.y.dtype, args_.q.dtype, args_.output_scale);
     const float v_scale = args_.v_scale.defined() ? *args_.v_scale.as<float>() : 1.0f;
     for (int64_t row = 0; row < rows_; ++row) {
-      float* output = memory_.output.data() + row * memory_.stride;
+      float* output = memory_.output.as<float>() + row * memory_.stride;
       const float factor = v_scale / memory_.denominator[row];
       for (int64_t i = 0; i < head_dim_; ++i) output[i] *= factor;
       const int64_t head = task_.kv_head * group_ + row % group_;

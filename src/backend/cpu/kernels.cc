@@ -9,16 +9,22 @@
 
 namespace octavo {
 
+namespace {
+
+std::vector<Kernel> make_table() {
+  std::vector<Kernel> table = {
+      kCpuEmbedding, kCpuRmsNorm,      kCpuAdd,       kCpuAddRmsNorm, kCpuQuantize,   kCpuRope,
+      kCpuKvAppend,  kCpuRopeKvAppend, kCpuAttention, kCpuSwiglu,     kCpuGatherRows,
+  };
+  const std::span<const Kernel> linear = linear_kernels();
+  table.insert(table.end(), linear.begin(), linear.end());
+  return table;
+}
+
+}  // namespace
+
 std::span<const Kernel> cpu_kernels() {
-  static const std::vector<Kernel> table = [] {
-    std::vector<Kernel> kernels = {
-        kCpuEmbedding, kCpuRmsNorm,      kCpuAdd,       kCpuAddRmsNorm, kCpuQuantize,   kCpuRope,
-        kCpuKvAppend,  kCpuRopeKvAppend, kCpuAttention, kCpuSwiglu,     kCpuGatherRows,
-    };
-    const std::span<const Kernel> linears = linear_kernels();
-    kernels.insert(kernels.end(), linears.begin(), linears.end());
-    return kernels;
-  }();
+  static const std::vector<Kernel> table = make_table();
   return table;
 }
 

@@ -19,9 +19,8 @@ void RmsNormalizer::normalize(const float* x, float* y, int64_t columns) const {
   for (int64_t group = 0; group < columns; group += width) {
     const float mean = vector_ops().sum_of_squares(x + group, width) / static_cast<float>(width);
     const float inverse_rms = 1.0f / std::sqrt(mean + epsilon_);
-    for (int64_t i = 0; i < width; ++i) y[group + i] = x[group + i] * inverse_rms;
-    round_values(type_, y + group, width);
-    for (int64_t i = 0; i < width; ++i) y[group + i] *= weight_[i];
+    vector_ops().normalize(x + group, inverse_rms, type_ == DType::kBF16, weight_.data(), y + group,
+                           width);
   }
 }
 

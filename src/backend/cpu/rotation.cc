@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "backend/cpu/vector_ops.h"
+
 namespace octavo {
 
 Rotation::Rotation(const TensorView& inverse_frequency)
@@ -23,12 +25,7 @@ void Rotation::set_position(int32_t position) {
 void Rotation::rotate(const float* x, float* y, int64_t columns) const {
   const auto half = static_cast<int64_t>(cosines_.size());
   for (int64_t head = 0; head < columns; head += 2 * half) {
-    for (int64_t i = 0; i < half; ++i) {
-      const float first = x[head + i];
-      const float second = x[head + half + i];
-      y[head + i] = first * cosines_[i] - second * sines_[i];
-      y[head + half + i] = second * cosines_[i] + first * sines_[i];
-    }
+    vector_ops().rotate(x + head, cosines_.data(), sines_.data(), y + head, half);
   }
 }
 

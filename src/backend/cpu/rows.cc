@@ -31,6 +31,10 @@ const float* read_row(const TensorView& x, int64_t row, float* buffer) {
   return buffer;
 }
 
+void add_row(const TensorView& a, const TensorView& b, int64_t row, float* sum, float* buffer) {
+  vector_ops().add(read_row(a, row, sum), read_row(b, row, buffer), sum, a.columns());
+}
+
 void copy_row(const TensorView& from, int64_t from_row, const TensorView& to, int64_t to_row) {
   if (from.dtype == to.dtype) {
     const int64_t size = size_of(from.dtype);

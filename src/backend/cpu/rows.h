@@ -16,6 +16,9 @@ namespace octavo {
 // float32, else converted into `buffer`, which holds columns() elements.
 const float* read_row(const TensorView& x, int64_t row, float* buffer);
 
+// The sum of row `row` of two tensors in `sum`; `buffer` is overwritten.
+void add_row(const TensorView& a, const TensorView& b, int64_t row, float* sum, float* buffer);
+
 // `count` elements at `source` as float32 in `out`.
 void convert_to_float(DType dtype, const void* source, float* out, int64_t count);
 

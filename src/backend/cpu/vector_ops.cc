@@ -2,33 +2,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cpu/vector_ops.h"
 
-#include <vector>
+#include <array>
+
+#include "backend/cpu/cpu_features.h"
 
 namespace octavo {
 namespace {
 
-std::vector<const VectorOps*> find_runnable() {
-  std::vector<const VectorOps*> found = {&kVectorOpsPortable};
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    found.push_back(&kVectorOpsAvx2);
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-      found.push_back(&kVectorOpsAvx512);
-    }
-  }
-  return found;
+constexpr std::array<const VectorOps*, 3> kVariants = {&kVectorOpsPortable, &kVectorOpsAvx2,
+                                                       &kVectorOpsAvx512};
+
+size_t variant_of(CpuLevel level) {
+  if (level < CpuLevel::kAvx2) return 0;
+  return level < CpuLevel::kAvx512 ? 1 : 2;
 }
 
 }  // namespace
 
 std::span<const VectorOps* const> runnable_vector_ops() {
-  static const std::vector<const VectorOps*> found = find_runnable();
-  return found;
+  return std::span(kVariants).first(variant_of(detected_cpu_level()) + 1);
 }
 
-const VectorOps& vector_ops() {
-  static const VectorOps& best = *runnable_vector_ops().back();
-  return best;
-}
+const VectorOps& vector_ops() { return *kVariants[variant_of(cpu_level())]; }
 
 }  // namespace octavo

@@ -44,11 +44,19 @@ struct VectorOps {
   // Where `round_first`, values are rounded to BF16 before they are scaled.
   void (*quantize)(const float* x, bool round_first, float inverse_scale, e4m3* y, int64_t count);
   float (*sum_of_squares)(const float* x, int64_t count);
+  // The outputs of these may be their inputs.
+  void (*add)(const float* a, const float* b, float* y, int64_t count);
+  // y = x × factor, rounded to BF16 where `round_first`, × weight
+  void (*normalize)(const float* x, float factor, bool round_first, const float* weight, float* y,
+                    int64_t count);
+  // One head of 2 × half elements.
+  void (*rotate)(const float* x, const float* cosines, const float* sines, float* y, int64_t half);
+  // y = gate / (1 + exp(-gate)) × up
   void (*silu_multiply)(const float* gate, const float* up, float* y, int64_t count);
   void (*attention_step)(const AttentionStep& step);
 };
 
-// The variant for this machine.
+// The variant for cpu_level().
 const VectorOps& vector_ops();
 
 // Every variant that this machine can run, the portable one first.

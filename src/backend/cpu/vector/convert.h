@@ -9,6 +9,13 @@
 namespace octavo {
 namespace {
 
+// Elements do not depend on one another, also where output and input are the same memory.
+#if defined(__clang__)
+#define OCTAVO_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define OCTAVO_INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
 OCTAVO_INLINE uint32_t bits_of(float value) { return __builtin_bit_cast(uint32_t, value); }
 OCTAVO_INLINE float float_of(uint32_t bits) { return __builtin_bit_cast(float, bits); }
 
@@ -17,6 +24,10 @@ OCTAVO_INLINE uint32_t bf16_rounded(float value) {
   const uint32_t bits = bits_of(value);
   const uint32_t rounded = bits + 0x7FFFu + ((bits >> 16) & 1u);
   return (bits & 0x7FFFFFFFu) > 0x7F800000u ? bits | 0x00400000u : rounded;
+}
+
+OCTAVO_INLINE float nearest_bf16(float value) {
+  return float_of(bf16_rounded(value) & 0xFFFF0000u);
 }
 
 void from_bf16(const bf16* x, float* y, int64_t count) {
@@ -28,7 +39,7 @@ void to_bf16_row(const float* x, bf16* __restrict y, int64_t count) {
 }
 
 void round_bf16(float* values, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) values[i] = float_of(bf16_rounded(values[i]) & 0xFFFF0000u);
+  for (int64_t i = 0; i < count; ++i) values[i] = nearest_bf16(values[i]);
 }
 
 OCTAVO_INLINE float e4m3_to_float(uint32_t code) {
@@ -62,8 +73,7 @@ void quantize_row(const float* x, bool round_first, float inverse_scale, e4m3* _
                   int64_t count) {
   if (round_first) {
     for (int64_t i = 0; i < count; ++i) {
-      const float value = float_of(bf16_rounded(x[i]) & 0xFFFF0000u);
-      y[i].bits = e4m3_from_float(value * inverse_scale);
+      y[i].bits = e4m3_from_float(nearest_bf16(x[i]) * inverse_scale);
     }
   } else {
     for (int64_t i = 0; i < count; ++i) y[i].bits = e4m3_from_float(x[i] * inverse_scale);

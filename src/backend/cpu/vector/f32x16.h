@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -116,25 +117,83 @@ OCTAVO_INLINE F32x16 larger(const F32x16& a, const F32x16& b) {
   return out;
 }
 
-// Sum of the lanes, folded by halves: lane i + lane i + 8, then + 4, + 2, + 1.
-OCTAVO_INLINE float sum_lanes(const F32x16& value) {
-  float lanes[kLanes];
-  store(lanes, value);
-  for (int half = kLanes / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+// Lanes that `take_halves` takes of two vectors of groups of `width` lanes: the first (or second)
+// half of every group of a, then of b.
+constexpr int half_lane(int lane, int width, int half) {
+  const int group = lane / (width / 2);
+  return group * width + half * (width / 2) + lane % (width / 2);
+}
+
+template <int kWidth, int kHalf, int... kLane>
+OCTAVO_INLINE FloatPart take_halves(FloatPart a, FloatPart b,
+                                    std::integer_sequence<int, kLane...>) {
+  return __builtin_shufflevector(a, b, half_lane(kLane, kWidth, kHalf)...);
+}
+
+// Adds the second half of every group of kWidth lanes to its first half, for the groups of a, then
+// those of b.
+template <int kWidth>
+OCTAVO_INLINE FloatPart fold_pair(FloatPart a, FloatPart b) {
+  constexpr auto kAll = std::make_integer_sequence<int, kPartLanes>();
+  return take_halves<kWidth, 0>(a, b, kAll) + take_halves<kWidth, 1>(a, b, kAll);
+}
+
+// Lane i + lane i + 8, then + 4, as far as whole parts are added.
+OCTAVO_INLINE FloatPart fold_parts(const F32x16& value) {
+  F32x16 out = value;
+  for (int half = kParts / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) out.part[i] = out.part[i] + out.part[i + half];
   }
-  return lanes[0];
+  return out.part[0];
+}
+
+// folded[0, kCount) of groups of kWidth lanes become kCount / 2 of half the width.
+template <int kWidth, int kCount>
+OCTAVO_INLINE void fold_all(FloatPart* folded) {
+  if constexpr (kWidth > 1) {
+    for (int i = 0; i < kCount / 2; ++i)
+      folded[i] = fold_pair<kWidth>(folded[2 * i], folded[2 * i + 1]);
+    fold_all<kWidth / 2, kCount / 2>(folded);
+  }
+}
+
+// Lane k is the sum of the lanes of values[k], whose parts are folded already: sixteen sums at once
+// with the additions of sum_lanes.
+OCTAVO_INLINE F32x16 sum_lanes_of_sixteen(FloatPart* folded) {
+  fold_all<kPartLanes, kLanes>(folded);
+  F32x16 out;
+  for (int i = 0; i < kParts; ++i) out.part[i] = folded[i];
+  return out;
+}
+
+// Sum of the lanes, folded by halves: lane i + lane i + 8, then + 4, + 2, + 1.
+template <int kWidth = kPartLanes>
+OCTAVO_INLINE float fold_lanes(FloatPart value) {
+  if constexpr (kWidth == 1) {
+    return value[0];
+  } else {
+    return fold_lanes<kWidth / 2>(fold_pair<kWidth>(value, value));
+  }
+}
+
+OCTAVO_INLINE float sum_lanes(const F32x16& value) { return fold_lanes(fold_parts(value)); }
+
+template <int kWidth = kPartLanes>
+OCTAVO_INLINE float largest_of(FloatPart value) {
+  if constexpr (kWidth == 1) {
+    return value[0];
+  } else {
+    constexpr auto kAll = std::make_integer_sequence<int, kPartLanes>();
+    const FloatPart first = take_halves<kWidth, 0>(value, value, kAll);
+    const FloatPart second = take_halves<kWidth, 1>(value, value, kAll);
+    return largest_of<kWidth / 2>(first > second ? first : second);
+  }
 }
 
 OCTAVO_INLINE float largest_lane(const F32x16& value) {
-  float lanes[kLanes];
-  store(lanes, value);
-  for (int half = kLanes / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) {
-      lanes[i] = lanes[i + half] > lanes[i] ? lanes[i + half] : lanes[i];
-    }
-  }
-  return lanes[0];
+  FloatPart out = value.part[0];
+  for (int i = 1; i < kParts; ++i) out = out > value.part[i] ? out : value.part[i];
+  return largest_of(out);
 }
 
 }  // namespace

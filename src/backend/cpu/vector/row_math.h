@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "backend/cpu/vector/convert.h"
 #include "backend/cpu/vector/exp.h"
 #include "backend/cpu/vector/f32x16.h"
 
@@ -21,6 +22,32 @@ float sum_of_squares(const float* x, int64_t count) {
     sum = fma(value, value, sum);
   }
   return sum_lanes(sum);
+}
+
+void add(const float* a, const float* b, float* y, int64_t count) {
+  OCTAVO_INDEPENDENT
+  for (int64_t i = 0; i < count; ++i) y[i] = a[i] + b[i];
+}
+
+void normalize(const float* x, float factor, bool round_first, const float* weight, float* y,
+               int64_t count) {
+  if (round_first) {
+    OCTAVO_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) y[i] = nearest_bf16(x[i] * factor) * weight[i];
+  } else {
+    OCTAVO_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) y[i] = x[i] * factor * weight[i];
+  }
+}
+
+void rotate(const float* x, const float* cosines, const float* sines, float* y, int64_t half) {
+  OCTAVO_INDEPENDENT
+  for (int64_t i = 0; i < half; ++i) {
+    const float first = x[i];
+    const float second = x[half + i];
+    y[i] = first * cosines[i] - second * sines[i];
+    y[half + i] = second * cosines[i] + first * sines[i];
+  }
 }
 
 // gate / (1 + exp(-gate)) × up

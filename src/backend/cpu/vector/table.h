@@ -18,6 +18,9 @@ constexpr VectorOps make_vector_ops(std::string_view name) {
           .from_e4m3 = from_e4m3,
           .quantize = quantize_row,
           .sum_of_squares = sum_of_squares,
+          .add = add,
+          .normalize = normalize,
+          .rotate = rotate,
           .silu_multiply = silu_multiply,
           .attention_step = attention_step};
 }
