@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "core/error.h"
 #include "runtime/counter_random.h"
@@ -71,65 +71,89 @@ double exponentiate(std::span<const float> row, float largest, float temperature
   return sum;
 }
 
-// The likeliest tokens in descending order until `enough(count, weight sum)`; sorts no more of the
-// vocabulary than it needs.
-template <typename Enough>
-size_t select_largest(std::span<const float> weights, std::vector<int32_t>& order, Enough enough) {
-  order.resize(weights.size());
-  std::iota(order.begin(), order.end(), 0);
-  const auto larger = [&weights](int32_t a, int32_t b) {
-    const float wa = weights[static_cast<size_t>(a)], wb = weights[static_cast<size_t>(b)];
-    return wa != wb ? wa > wb : a < b;
+// Orders as the float does: negative values reversed below the positive ones, -0 as +0.
+uint32_t order_key(float x) {
+  const uint32_t bits = std::bit_cast<uint32_t>(x + 0.0f);
+  return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
+}
+
+// The indices of the largest values in descending order, ties by index: at least `count` of them or
+// at least `sum` of value, whichever needs fewer, and not many more. A histogram over the top bits
+// of the value finds the cut, so that only what lies above it is sorted.
+void sort_largest(std::span<const float> values, size_t count, double sum,
+                  std::vector<int32_t>& order) {
+  constexpr int kShift = 20;  // sign, exponent, three bits of mantissa
+  struct Bucket {
+    size_t count = 0;
+    double sum = 0;
   };
-  double sum = 0;
-  size_t sorted = 0, chunk = 64;
-  for (size_t i = 0; i < order.size(); ++i) {
-    if (i == sorted) {
-      sorted = std::min(order.size(), sorted + chunk);
-      const auto first = order.begin() + static_cast<std::ptrdiff_t>(i);
-      const auto last = order.begin() + static_cast<std::ptrdiff_t>(sorted);
-      std::nth_element(first, last - 1, order.end(), larger);
-      std::sort(first, last, larger);
-      chunk *= 8;
-    }
-    sum += weights[static_cast<size_t>(order[i])];
-    if (enough(i + 1, sum)) return i + 1;
+  std::array<Bucket, size_t{1} << (32 - kShift)> buckets{};
+  for (const float value : values) {
+    Bucket& bucket = buckets[order_key(value) >> kShift];
+    ++bucket.count;
+    bucket.sum += value;
   }
-  return order.size();
+  size_t cut = buckets.size();
+  Bucket above;
+  while (cut > 0 && above.count < count && above.sum < sum) {
+    --cut;
+    above.count += buckets[cut].count;
+    above.sum += buckets[cut].sum;
+  }
+  // One more, because sums in another order can fall short by a rounding.
+  while (cut > 0 && buckets[--cut].count == 0) {
+  }
+  order.clear();
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (order_key(values[i]) >> kShift >= cut) order.push_back(static_cast<int32_t>(i));
+  }
+  std::ranges::sort(order, [values](int32_t a, int32_t b) {
+    const float x = values[static_cast<size_t>(a)], y = values[static_cast<size_t>(b)];
+    return x != y ? x > y : a < b;
+  });
+}
+
+// Cuts the candidates in `order` where their weights reach `target`.
+void keep_until(double target, std::span<const float> weights, std::vector<int32_t>& order) {
+  double sum = 0;
+  for (size_t i = 0; i < order.size(); ++i) {
+    sum += weights[static_cast<size_t>(order[i])];
+    if (sum >= target) return order.resize(i + 1);
+  }
 }
 
 // Zeroes the weight of what the filters exclude; returns the sum of the rest.
 double filter(const SamplingParams& params, double sum, SamplerScratch& scratch) {
+  constexpr double kAll = std::numeric_limits<double>::infinity();
   std::vector<float>& weights = scratch.weights;
+  std::vector<int32_t>& order = scratch.order;
   const size_t top_k = static_cast<size_t>(params.top_k.value_or(0));
   const bool limit_count = top_k > 0 && top_k < weights.size();
   const double top_p = params.top_p.value_or(1);
   if (!limit_count && top_p >= 1 && !params.min_p) return sum;
 
-  size_t kept = weights.size();
   if (limit_count) {
-    kept = select_largest(weights, scratch.order, [&](size_t count, double total) {
-      sum = total;
-      return count == top_k;
-    });
+    sort_largest(weights, top_k, kAll, order);
+    order.resize(top_k);
+    sum = 0;
+    for (const int32_t i : order) sum += weights[static_cast<size_t>(i)];
+  } else if (top_p < 1) {
+    sort_largest(weights, weights.size(), top_p * sum, order);
   }
-  if (top_p < 1) {
-    const double target = top_p * sum;
-    const size_t limit = kept;
-    kept = select_largest(weights, scratch.order, [&](size_t count, double total) {
-      return total >= target || count == limit;
-    });
-  }
-  if (kept < weights.size()) {
-    for (size_t i = kept; i < weights.size(); ++i) {
-      weights[static_cast<size_t>(scratch.order[i])] = 0;
+  if (top_p < 1) keep_until(top_p * sum, weights, order);
+  if (limit_count || top_p < 1) {
+    scratch.kept.clear();
+    for (const int32_t i : order) scratch.kept.push_back(weights[static_cast<size_t>(i)]);
+    std::ranges::fill(weights, 0.0f);
+    for (size_t i = 0; i < order.size(); ++i) {
+      weights[static_cast<size_t>(order[i])] = scratch.kept[i];
     }
   }
   // The likeliest token's weight is exp(0) = 1.
   const float least = params.min_p.value_or(0);
   sum = 0;
   for (float& w : weights) {
-    if (w < least) w = 0;
+    w = w < least ? 0 : w;
     sum += w;
   }
   return sum;
@@ -158,7 +182,7 @@ void add_logprobs(std::span<const float> logits, int32_t count, SamplerScratch& 
   if (count == 0) return;
   const size_t wanted = std::min(static_cast<size_t>(count), logits.size());
   // By logit, not by weight: small weights round to equal ones.
-  select_largest(logits, scratch.order, [wanted](size_t n, double) { return n == wanted; });
+  sort_largest(logits, wanted, std::numeric_limits<double>::infinity(), scratch.order);
   for (size_t i = 0; i < wanted; ++i) {
     result.top_logprobs.emplace_back(scratch.order[i], logprob(scratch.order[i]));
   }

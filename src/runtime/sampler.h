@@ -22,6 +22,7 @@ using TokenCounts = std::unordered_map<int32_t, TokenCount>;
 struct SamplerScratch {
   std::vector<float> logits;
   std::vector<float> weights;
+  std::vector<float> kept;
   std::vector<int32_t> order;
 };
 

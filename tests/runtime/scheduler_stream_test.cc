@@ -57,8 +57,12 @@ class Stream {
     engine_ = std::make_unique<Engine>(options, *executor_);
   }
 
-  // Returns the number of steps.
-  int64_t run(int64_t num_requests) {
+  // What a set of streams must have met, lest it test nothing.
+  struct Coverage {
+    int64_t steps = 0, preemptions = 0, cached_tokens = 0, evictions = 0, aborts = 0;
+  };
+
+  void run(int64_t num_requests, Coverage& coverage) {
     while (num_requests > 0 || engine_->scheduler().has_work()) {
       for (int burst = pick(0, 4); burst > 0 && num_requests > 0; --burst) {
         if (submit()) --num_requests;
@@ -70,7 +74,12 @@ class Stream {
       now_ += pick(0, 3) * 0.25;
     }
     check_idle();
-    return executor_->num_steps;
+    const EngineStatistics statistics = engine_->statistics();
+    coverage.steps += executor_->num_steps;
+    coverage.preemptions += statistics.scheduler.preemptions;
+    coverage.cached_tokens += statistics.cached_tokens;
+    coverage.evictions += engine_->scheduler().blocks().counters().evicted;
+    coverage.aborts += statistics.aborted;
   }
 
  private:
@@ -152,12 +161,19 @@ class Stream {
 class SchedulerStream : public ::testing::TestWithParam<Case> {};
 
 TEST_P(SchedulerStream, EqualsRunningEachRequestAlone) {
-  int64_t steps = 0;
-  for (uint64_t seed = 1; steps < 10000; ++seed) {
+  Stream::Coverage coverage;
+  // Longer runs: --gtest_shuffle --gtest_repeat=N draws new streams each time.
+  const auto base = static_cast<uint64_t>(::testing::UnitTest::GetInstance()->random_seed());
+  for (uint64_t seed = base * 1000 + 1; coverage.steps < 10000; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
-    steps += Stream(GetParam(), seed).run(40);
+    Stream(GetParam(), seed).run(40, coverage);
     if (HasFailure()) return;
   }
+  const bool evicts = GetParam().policy == SchedulerPolicy::kMaxUtilization;
+  EXPECT_EQ(coverage.preemptions > 0, evicts);
+  EXPECT_EQ(coverage.cached_tokens > 0, GetParam().reuse);
+  EXPECT_EQ(coverage.evictions > 0, GetParam().reuse);
+  EXPECT_GT(coverage.aborts, 0);
 }
 
 std::vector<Case> cases() {
