@@ -32,16 +32,16 @@ bool has_kv_scales(const ModelDir& model) {
   return true;
 }
 
-bool quantizes_kv(const ModelDir& model, const BuildOptions& options) {
+bool quantizes_kv(const ModelDir& model, const BuildConfig& options) {
   if (options.kv_cache_dtype == "auto") return model.quantization.kv_cache.has_value();
   return options.kv_cache_dtype == "fp8";
 }
 
-EngineConfig engine_config(const ModelDir& model, const BuildOptions& options) {
+EngineConfig engine_config(const ModelDir& model, const BuildConfig& options) {
   const DType dtype = activation_dtype(options, model.config);
   const int64_t max_seq_len = resolved_max_seq_len(options, model.config);
   return {.model_type = model.config.model_type,
-          .device = std::string(to_string(options.device)),
+          .device = std::string(to_string(resolved_device(options))),
           .dtype = std::string(to_string(dtype)),
           .quantization = has_quantized_linear(model) ? "fp8" : "none",
           .kv_cache_dtype = quantizes_kv(model, options) ? "fp8" : std::string(to_string(dtype)),
@@ -105,7 +105,7 @@ int64_t Blueprint::weight_bytes() const {
   return bytes;
 }
 
-Draft draft_program(const ModelDir& model, const BuildOptions& options) {
+Draft draft_program(const ModelDir& model, const BuildConfig& options) {
   Draft draft;
   draft.program =
       model.architecture->emit(model.config, {.dtype = activation_dtype(options, model.config),
@@ -116,7 +116,7 @@ Draft draft_program(const ModelDir& model, const BuildOptions& options) {
   return draft;
 }
 
-Blueprint make_blueprint(const ModelDir& model, const BuildOptions& options,
+Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
                          const KernelRegistry& registry) {
   Blueprint blueprint;
   const CheckpointFacts facts{.quantized = has_quantized_linear(model),
@@ -131,7 +131,8 @@ Blueprint make_blueprint(const ModelDir& model, const BuildOptions& options,
   validate(draft.program);
   blueprint.weights = list_weights(draft);
   draft.program.literals.clear();  // from here on they are weights like any other
-  blueprint.plans.push_back(make_plan(draft.program, blueprint.config, registry, options.device));
+  blueprint.plans.push_back(
+      make_plan(draft.program, blueprint.config, registry, resolved_device(options)));
   return blueprint;
 }
 
@@ -154,7 +155,7 @@ Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source)
   return tensor;
 }
 
-EngineImage build_image(const ModelDir& model, const BuildOptions& options,
+EngineImage build_image(const ModelDir& model, const BuildConfig& options,
                         const KernelRegistry& registry,
                         const std::function<void(int64_t, int64_t)>& progress) {
   Blueprint blueprint = make_blueprint(model, options, registry);

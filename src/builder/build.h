@@ -12,7 +12,7 @@
 namespace octavo {
 
 // The Program as the checkpoint's precision makes it, before any fusion.
-Draft draft_program(const ModelDir& model, const BuildOptions& options);
+Draft draft_program(const ModelDir& model, const BuildConfig& options);
 
 // Everything but the weights: checked options, plans with kernels, limits. Nothing of a weight but
 // its scales is read.
@@ -32,14 +32,14 @@ struct Blueprint {
   int64_t weight_bytes() const;
 };
 
-Blueprint make_blueprint(const ModelDir& model, const BuildOptions& options,
+Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
                          const KernelRegistry& registry);
 
 // One weight of the blueprint as the engine stores it.
 Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source);
 
 // Builds in memory. `progress` is called with (weights done, weights in all).
-EngineImage build_image(const ModelDir& model, const BuildOptions& options,
+EngineImage build_image(const ModelDir& model, const BuildConfig& options,
                         const KernelRegistry& registry,
                         const std::function<void(int64_t, int64_t)>& progress = nullptr);
 

@@ -28,18 +28,19 @@ void require_range(std::string_view flag, int64_t value, int64_t min, int64_t ma
               fmt::format("--{}: expected {} to {}, got {}", flag, min, max, value));
 }
 
-void check_values(const BuildOptions& options) {
+void check_values(const BuildConfig& options) {
   constexpr std::array<std::string_view, 2> kFp8Plugin = {"disable", "fp8"};
   constexpr std::array<std::string_view, 4> kGemmPlugin = {"auto", "fp8", "bfloat16", "disable"};
   constexpr std::array<std::string_view, 3> kDtypes = {"auto", "float32", "bfloat16"};
   constexpr std::array<std::string_view, 3> kKvDtypes = {"auto", "fp8", "bfloat16"};
   require_one_of("dtype", options.dtype, kDtypes);
   require_one_of("kv_cache_dtype", options.kv_cache_dtype, kKvDtypes);
-  require_one_of("gemm_plugin", options.plugins.gemm_plugin, kGemmPlugin);
-  require_one_of("gemm_swiglu_plugin", options.plugins.gemm_swiglu_plugin, kFp8Plugin);
-  require_one_of("low_latency_gemm_plugin", options.plugins.low_latency_gemm_plugin, kFp8Plugin);
-  require_one_of("low_latency_gemm_swiglu_plugin", options.plugins.low_latency_gemm_swiglu_plugin,
+  require_one_of("gemm_plugin", options.plugin_config.gemm_plugin, kGemmPlugin);
+  require_one_of("gemm_swiglu_plugin", options.plugin_config.gemm_swiglu_plugin, kFp8Plugin);
+  require_one_of("low_latency_gemm_plugin", options.plugin_config.low_latency_gemm_plugin,
                  kFp8Plugin);
+  require_one_of("low_latency_gemm_swiglu_plugin",
+                 options.plugin_config.low_latency_gemm_swiglu_plugin, kFp8Plugin);
   require_range("max_batch_size", options.max_batch_size, 1, 1 << 16);
   require_range("max_num_tokens", options.max_num_tokens, 1, 1 << 20);
   require_range("tp_size", options.tp_size, 1, 64);
@@ -52,7 +53,7 @@ void check_values(const BuildOptions& options) {
   }
 }
 
-void check_lengths(const BuildOptions& options, const ModelConfig& config) {
+void check_lengths(const BuildConfig& options, const ModelConfig& config) {
   const int64_t max_seq_len = resolved_max_seq_len(options, config);
   if (options.max_seq_len)
     require_range("max_seq_len", *options.max_seq_len, 1, config.max_position);
@@ -83,7 +84,7 @@ void check_plugins(const PluginConfig& plugins, const CheckpointFacts& facts) {
   }
 }
 
-void check_kv_cache(const BuildOptions& options, const CheckpointFacts& facts) {
+void check_kv_cache(const BuildConfig& options, const CheckpointFacts& facts) {
   if (options.kv_cache_dtype == "fp8" && !facts.kv_scales) {
     refuse("--kv_cache_dtype fp8",
            "the checkpoint has no calibrated K and V scales: run `octavo quantize "
@@ -91,12 +92,12 @@ void check_kv_cache(const BuildOptions& options, const CheckpointFacts& facts) {
   }
   const bool fp8_cache =
       options.kv_cache_dtype == "fp8" || (options.kv_cache_dtype == "auto" && facts.kv_scales);
-  if (options.plugins.use_fp8_context_fmha && !fp8_cache) {
+  if (options.plugin_config.use_fp8_context_fmha && !fp8_cache) {
     refuse("--use_fp8_context_fmha enable", "needs an FP8 KV cache (--kv_cache_dtype fp8)");
   }
 }
 
-void check_parallelism(const BuildOptions& options, const ModelConfig& config,
+void check_parallelism(const BuildConfig& options, const ModelConfig& config,
                        const CheckpointFacts& facts) {
   const int64_t tp = options.tp_size;
   if (config.num_heads % tp != 0 || config.intermediate_size % tp != 0) {
@@ -122,25 +123,25 @@ void check_parallelism(const BuildOptions& options, const ModelConfig& config,
 
 }  // namespace
 
-std::vector<std::string> check_build_options(const BuildOptions& options, const ModelConfig& config,
+std::vector<std::string> check_build_options(const BuildConfig& options, const ModelConfig& config,
                                              const CheckpointFacts& facts) {
   check_values(options);
   check_lengths(options, config);
-  check_plugins(options.plugins, facts);
+  check_plugins(options.plugin_config, facts);
   check_kv_cache(options, facts);
   check_parallelism(options, config, facts);
   std::vector<std::string> notices;
-  const PluginConfig& plugins = options.plugins;
+  const PluginConfig& plugins = options.plugin_config;
   if (plugins.reduce_fusion && options.tp_size == 1)
     notices.push_back("--reduce_fusion has no effect at TP 1");
   const bool gpu_plugin = plugins.gemm_swiglu_plugin == "fp8" ||
                           plugins.low_latency_gemm_plugin == "fp8" ||
                           plugins.low_latency_gemm_swiglu_plugin == "fp8" ||
                           plugins.gemm_plugin == "fp8" || plugins.gemm_plugin == "bfloat16";
-  if (options.device == DeviceType::kCpu && gpu_plugin) {
+  if (resolved_device(options) == DeviceType::kCpu && gpu_plugin) {
     notices.push_back("the CPU backend runs the unfused meaning of the GEMM plugins");
   }
-  if (options.device == DeviceType::kCpu && plugins.use_fp8_context_fmha) {
+  if (resolved_device(options) == DeviceType::kCpu && plugins.use_fp8_context_fmha) {
     refuse("--use_fp8_context_fmha enable", "the CPU backend has no FP8 attention");
   }
   if (config.dtype == DType::kF16 && options.dtype == "auto") {
@@ -149,13 +150,23 @@ std::vector<std::string> check_build_options(const BuildOptions& options, const 
   return notices;
 }
 
-DType activation_dtype(const BuildOptions& options, const ModelConfig& config) {
+DeviceType resolved_device(const BuildConfig& options) {
+  if (options.device == "cuda")
+    refuse("--device cuda", "this program was built without the CUDA backend");
+  if (options.device != "auto" && options.device != "cpu") {
+    throw Error(ErrorCategory::kUsage, fmt::format("--device: expected auto|cpu|cuda, got \"{}\"",
+                                                   printable(options.device)));
+  }
+  return DeviceType::kCpu;
+}
+
+DType activation_dtype(const BuildConfig& options, const ModelConfig& config) {
   if (options.dtype == "float32") return DType::kF32;
   if (options.dtype == "bfloat16") return DType::kBF16;
   return config.dtype == DType::kF32 ? DType::kF32 : DType::kBF16;
 }
 
-int64_t resolved_max_seq_len(const BuildOptions& options, const ModelConfig& config) {
+int64_t resolved_max_seq_len(const BuildConfig& options, const ModelConfig& config) {
   return options.max_seq_len.value_or(config.max_position);
 }
 

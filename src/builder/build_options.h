@@ -1,44 +1,15 @@
-// BuildOptions: what `build` is asked for, with the checks that need no weights.
+// Checks of a BuildConfig that need no weights, and what its defaults resolve to.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
-#include <optional>
 #include <string>
+#include <vector>
 
 #include "model/config.h"
+#include "octavo/config.h"
 #include "ops/kernel.h"
 
 namespace octavo {
-
-// TensorRT-LLM's plugin flags, by its names. A dtype plugin is "disable" where it is off.
-struct PluginConfig {
-  std::string gemm_plugin = "auto";                        // auto, fp8, bfloat16, disable
-  std::string gemm_swiglu_plugin = "disable";              // disable, fp8
-  std::string low_latency_gemm_plugin = "disable";         // disable, fp8
-  std::string low_latency_gemm_swiglu_plugin = "disable";  // disable, fp8
-  bool reduce_fusion = false;
-  bool user_buffer = false;
-  bool use_paged_context_fmha = true;
-  bool use_fp8_context_fmha = false;
-  bool multiple_profiles = true;
-  bool use_fused_mlp = true;
-  bool norm_quant_fusion = true;
-};
-
-struct BuildOptions {
-  DeviceType device = DeviceType::kCpu;
-  std::string dtype = "auto";           // auto, float32, bfloat16
-  std::string kv_cache_dtype = "auto";  // auto, fp8, bfloat16
-  int64_t tp_size = 1;
-  int64_t pp_size = 1;
-  int64_t max_batch_size = 2048;
-  int64_t max_num_tokens = 8192;
-  std::optional<int64_t> max_seq_len;    // the model's where absent
-  std::optional<int64_t> max_input_len;  // max_seq_len where absent
-  int64_t tokens_per_block = 32;
-  PluginConfig plugins;
-};
 
 // What the checks need to know of a checkpoint.
 struct CheckpointFacts {
@@ -50,13 +21,17 @@ struct CheckpointFacts {
 // Refuses by name every combination that cannot work, before any weight is read:
 // Error(kUnsupported) saying what to change, Error(kUsage) for values out of range. Returns notices
 // for what is accepted but has no effect.
-std::vector<std::string> check_build_options(const BuildOptions& options, const ModelConfig& config,
+std::vector<std::string> check_build_options(const BuildConfig& options, const ModelConfig& config,
                                              const CheckpointFacts& facts);
+
+// The device that "auto" stands for here; Error(kUnsupported) where the one asked for is not part
+// of this program.
+DeviceType resolved_device(const BuildConfig& options);
 
 // The element type of activations: as asked for; "auto" is float32 for float32 checkpoints, else
 // bfloat16.
-DType activation_dtype(const BuildOptions& options, const ModelConfig& config);
+DType activation_dtype(const BuildConfig& options, const ModelConfig& config);
 
-int64_t resolved_max_seq_len(const BuildOptions& options, const ModelConfig& config);
+int64_t resolved_max_seq_len(const BuildConfig& options, const ModelConfig& config);
 
 }  // namespace octavo

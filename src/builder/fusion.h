@@ -28,7 +28,7 @@ struct Draft {
 
 struct Fusion {
   std::string_view name;
-  bool (*enabled)(const BuildOptions& options);
+  bool (*enabled)(const BuildConfig& options);
   void (*apply)(Draft& draft);
 };
 

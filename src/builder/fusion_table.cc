@@ -7,9 +7,9 @@
 namespace octavo {
 namespace {
 
-bool always(const BuildOptions&) { return true; }
-bool fused_mlp(const BuildOptions& options) { return options.plugins.use_fused_mlp; }
-bool norm_quant(const BuildOptions& options) { return options.plugins.norm_quant_fusion; }
+bool always(const BuildConfig&) { return true; }
+bool fused_mlp(const BuildConfig& options) { return options.plugin_config.use_fused_mlp; }
+bool norm_quant(const BuildConfig& options) { return options.plugin_config.norm_quant_fusion; }
 
 constexpr std::array kFusions = {
     Fusion{"qkv", always, fuse_qkv},

@@ -8,23 +8,9 @@
 #include <string>
 #include <string_view>
 
+#include "octavo/progress.h"
+
 namespace octavo {
-
-class Progress {
- public:
-  virtual ~Progress() = default;
-  // `total` 0 means unknown. Called as often as the work likes; printing is rationed.
-  virtual void update(int64_t done, int64_t total, std::string_view message) = 0;
-  // Ends the current bar; the next update starts another.
-  virtual void finish() = 0;
-};
-
-// For callers that do not want to hear.
-class SilentProgress : public Progress {
- public:
-  void update(int64_t, int64_t, std::string_view) override {}
-  void finish() override {}
-};
 
 struct TerminalProgressOptions {
   bool is_terminal = false;         // a bar that redraws itself; otherwise whole lines
@@ -60,9 +46,6 @@ class TerminalProgress : public Progress {
   int64_t total_ = 0;
   std::string message_;
 };
-
-// On the process's stderr, as wide as its terminal.
-std::unique_ptr<Progress> stderr_progress();
 
 // "7 s", "3 min 05 s", "2 h 04 min".
 std::string format_duration(double seconds);

@@ -88,6 +88,9 @@ class Tensor {
  public:
   Tensor() = default;
   Tensor(DType dtype, Shape shape);
+  // Part of a larger allocation, which stays alive with it.
+  Tensor(std::shared_ptr<std::byte[]> storage, uint64_t offset, DType dtype, Shape shape)
+      : storage_(std::move(storage)), view_(storage_.get() + offset, dtype, shape) {}
 
   const TensorView& view() const { return view_; }
   const Shape& shape() const { return view_.shape; }

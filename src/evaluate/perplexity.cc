@@ -7,7 +7,8 @@
 
 namespace octavo {
 
-std::vector<int32_t> token_stream(const Tokenizer& tokenizer, const std::vector<std::string>& documents, int32_t eos) {
+std::vector<int32_t> token_stream(const Tokenizer& tokenizer,
+                                  const std::vector<std::string>& documents, int32_t eos) {
   std::vector<int32_t> stream;
   for (const std::string& document : documents) {
     const std::vector<int32_t> ids = tokenizer.encode(document, /*add_special_tokens=*/true);
@@ -21,14 +22,16 @@ double Perplexity::value() const { return std::exp(mean_nll); }
 
 std::vector<std::span<const int32_t>> windows_of(std::span<const int32_t> stream, int64_t context,
                                                  int64_t max_tokens) {
-  if (max_tokens > 0 && max_tokens < std::ssize(stream)) stream = stream.first(static_cast<size_t>(max_tokens));
+  if (max_tokens > 0 && max_tokens < std::ssize(stream))
+    stream = stream.first(static_cast<size_t>(max_tokens));
   std::vector<std::span<const int32_t>> windows;
   for (int64_t begin = 0; begin + context < std::ssize(stream); begin += context) {
     windows.push_back(stream.subspan(static_cast<size_t>(begin), static_cast<size_t>(context + 1)));
   }
   if (windows.empty()) {
-    throw Error(ErrorCategory::kBadFile, fmt::format("the text has {} tokens, fewer than one window of {}",
-                                                     stream.size(), context + 1));
+    throw Error(ErrorCategory::kBadFile,
+                fmt::format("the text has {} tokens, fewer than one window of {}", stream.size(),
+                            context + 1));
   }
   return windows;
 }
@@ -40,18 +43,21 @@ double log_sum_exp(std::span<const float> logits) {
   return static_cast<double>(largest) + std::log(sum);
 }
 
-Perplexity measure_perplexity(Runner& runner, std::span<const int32_t> stream, const PerplexityOptions& options) {
+Perplexity measure_perplexity(Runner& runner, std::span<const int32_t> stream,
+                              const PerplexityOptions& options) {
   const auto windows = windows_of(stream, options.context, options.max_tokens);
   Perplexity result;
   double total = 0.0;
   for (const std::span<const int32_t> window : windows) {
     double nll = 0.0;
-    runner.visit_logits(window.first(window.size() - 1), [&](int64_t position, std::span<const float> logits) {
-      const int32_t next = window[static_cast<size_t>(position + 1)];
-      nll += log_sum_exp(logits) - static_cast<double>(logits[static_cast<size_t>(next)]);
-    });
+    runner.visit_logits(
+        window.first(window.size() - 1), [&](int64_t position, std::span<const float> logits) {
+          const int32_t next = window[static_cast<size_t>(position + 1)];
+          nll += log_sum_exp(logits) - static_cast<double>(logits[static_cast<size_t>(next)]);
+        });
     if (!std::isfinite(nll)) {
-      throw Error(ErrorCategory::kBadFile, fmt::format("window {}: the logits are not finite", result.windows));
+      throw Error(ErrorCategory::kBadFile,
+                  fmt::format("window {}: the logits are not finite", result.windows));
     }
     total += nll;
     result.window_nll.push_back(nll);

@@ -1,9 +1,10 @@
 // Perplexity over consecutive windows of a token stream.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Protocol: each document is tokenized with its BOS and followed by EOS, and the documents are joined into one stream.
-// Windows of context + 1 tokens start every `context` tokens, so that every token but the first is predicted exactly
-// once; an incomplete last window is dropped; max_tokens cuts the stream first.
+// Protocol: each document is tokenized with its BOS and followed by EOS, and the documents are
+// joined into one stream. Windows of context + 1 tokens start every `context` tokens, so that every
+// token but the first is predicted exactly once; an incomplete last window is dropped; max_tokens
+// cuts the stream first.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,8 @@
 namespace octavo {
 
 // The token stream of documents. `eos` is appended after each; -1: none.
-std::vector<int32_t> token_stream(const Tokenizer& tokenizer, const std::vector<std::string>& documents, int32_t eos);
+std::vector<int32_t> token_stream(const Tokenizer& tokenizer,
+                                  const std::vector<std::string>& documents, int32_t eos);
 
 struct PerplexityOptions {
   int64_t context = 1024;
@@ -35,12 +37,14 @@ struct Perplexity {
   double value() const;  // exp(mean_nll)
 };
 
-// Throws Error(kBadFile) where the stream is shorter than one window, Error(kInternal) never by data: logits that are
-// not finite are Error(kBadFile) naming the window.
-Perplexity measure_perplexity(Runner& runner, std::span<const int32_t> stream, const PerplexityOptions& options);
+// Throws Error(kBadFile) where the stream is shorter than one window, Error(kInternal) never by
+// data: logits that are not finite are Error(kBadFile) naming the window.
+Perplexity measure_perplexity(Runner& runner, std::span<const int32_t> stream,
+                              const PerplexityOptions& options);
 
 // The windows of a stream, each context + 1 long.
-std::vector<std::span<const int32_t>> windows_of(std::span<const int32_t> stream, int64_t context, int64_t max_tokens);
+std::vector<std::span<const int32_t>> windows_of(std::span<const int32_t> stream, int64_t context,
+                                                 int64_t max_tokens);
 
 // log(sum(exp(logits))), in double.
 double log_sum_exp(std::span<const float> logits);

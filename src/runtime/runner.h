@@ -1,5 +1,5 @@
-// Runner: executes an engine's plan step by step on the CPU: KV pool, batch assembly, logits, sampling.
-// SPDX-License-Identifier: Apache-2.0
+// Runner: executes an engine's plan step by step on the CPU: KV pool, batch assembly, logits,
+// sampling. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <deque>
@@ -19,16 +19,17 @@ namespace octavo {
 struct RunnerOptions {
   int64_t max_batch_size = 0;  // 0: the engine's
   int64_t max_num_tokens = 0;  // 0: the engine's
-  // Blocks of the KV pool; 0: as many as the memory fraction allows, and no more than every sequence of the batch at
-  // its greatest length needs.
+  // Blocks of the KV pool; 0: as many as the memory fraction allows, and no more than every
+  // sequence of the batch at its greatest length needs.
   int64_t num_blocks = 0;
   double free_memory_fraction = 0.9;
 };
 
 class Runner final : public StepExecutor {
  public:
-  // Throws Error(kUnsupported) where a kernel named by the engine does not exist here, Error(kOutOfMemory) with needed
-  // and available bytes where not even one sequence of the greatest length fits.
+  // Throws Error(kUnsupported) where a kernel named by the engine does not exist here,
+  // Error(kOutOfMemory) with needed and available bytes where not even one sequence of the greatest
+  // length fits.
   Runner(std::shared_ptr<const EngineImage> image, const KernelRegistry& registry, ThreadPool& pool,
          const RunnerOptions& options);
 
@@ -41,8 +42,9 @@ class Runner final : public StepExecutor {
   void launch(const Step& step) override;
   StepResult wait() override;
 
-  // Runs one sequence alone, outside any scheduling, and calls `visit(position, logits)` for every position in order.
-  // No step may be in flight; the KV pool is overwritten. Throws Error(kUsage) where it is longer than the pool.
+  // Runs one sequence alone, outside any scheduling, and calls `visit(position, logits)` for every
+  // position in order. No step may be in flight; the KV pool is overwritten. Throws Error(kUsage)
+  // where it is longer than the pool.
   using LogitsVisitor = std::function<void(int64_t position, std::span<const float> logits)>;
   void visit_logits(std::span<const int32_t> ids, const LogitsVisitor& visit);
 

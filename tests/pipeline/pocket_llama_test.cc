@@ -23,7 +23,7 @@ class PocketLlama : public testing::Test {
  protected:
   PocketLlama() { registry_.add(cpu_kernels()); }
 
-  std::unique_ptr<Runner> runner(BuildOptions options) {
+  std::unique_ptr<Runner> runner(BuildConfig options) {
     options.max_seq_len = 1024;
     options.max_batch_size = 4;
     options.max_num_tokens = 512;

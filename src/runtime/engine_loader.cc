@@ -1,0 +1,101 @@
+// Loading of engine directories.
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/engine_loader.h"
+
+#include <algorithm>
+
+#include "io/directory.h"
+#include "io/engine_file.h"
+#include "io/json.h"
+#include "io/json_object.h"
+
+namespace octavo {
+namespace {
+
+constexpr int64_t kFormatVersion = 1;
+constexpr std::string_view kRankFile = "rank0.engine";
+
+void check_rank_files(const Directory& directory, int64_t ranks) {
+  for (const std::string& name : directory.list()) {
+    if (name.starts_with("rank") && name.ends_with(".engine") && name != kRankFile) {
+      throw bad_file(directory.path_of(name).string(), "",
+                     fmt::format("config.json lists {} rank file(s)", ranks));
+    }
+  }
+  if (!directory.contains(kRankFile)) {
+    throw bad_file(directory.path_of(kRankFile).string(), "", "expected a rank file, got none");
+  }
+}
+
+EngineFile open_rank_file(const std::filesystem::path& engine_dir, const std::string& build_id) {
+  EngineFile file = EngineFile::open(Directory::open(engine_dir).open_file(kRankFile));
+  const JsonObject meta(file.meta(), file.path(), "meta");
+  if (meta.required_string("build_id") != build_id) {
+    throw bad_file(file.path(), "build_id",
+                   fmt::format("expected {} as in config.json, got {}: files of two builds "
+                               "are mixed",
+                               build_id, printable(meta.required_string("build_id"))));
+  }
+  return file;
+}
+
+std::vector<Plan> plans_of(const EngineFile& file) {
+  const JsonObject meta(file.meta(), file.path(), "meta");
+  std::vector<Plan> plans;
+  for (const JsonField& plan : meta.required_array("plans"))
+    plans.push_back(plan_from_json(plan.json(), file.path()));
+  if (plans.empty()) throw bad_file(file.path(), "plans", "expected at least one plan");
+  return plans;
+}
+
+}  // namespace
+
+bool is_engine_dir(const std::filesystem::path& path) {
+  std::error_code error;
+  return std::filesystem::exists(path / kRankFile, error);
+}
+
+EngineManifest read_engine_manifest(const std::filesystem::path& engine_dir) {
+  const Directory directory = Directory::open(engine_dir);
+  const std::string file = directory.path_of("config.json").string();
+  EngineManifest manifest{.json = read_json_file(file)};
+  const JsonObject root(manifest.json, file);
+  const JsonObject header = root.required_object("octavo_engine");
+  const int64_t version = header.required_int("format_version");
+  if (version != kFormatVersion) {
+    throw unsupported(
+        file, "octavo_engine.format_version",
+        fmt::format("this program reads version {}, got {}", kFormatVersion, version));
+  }
+  manifest.build_id = header.required_string("build_id");
+  const int64_t ranks = header.required_int("ranks", {1, 1024});
+  if (ranks != 1)
+    throw unsupported(file, "octavo_engine.ranks", fmt::format("expected 1, got {}", ranks));
+  check_rank_files(directory, ranks);
+  manifest.config = engine_config_from_json(root.required_object("engine").json(), file);
+  return manifest;
+}
+
+std::vector<Plan> read_engine_plans(const std::filesystem::path& engine_dir) {
+  return plans_of(open_rank_file(engine_dir, read_engine_manifest(engine_dir).build_id));
+}
+
+std::shared_ptr<EngineImage> load_engine(const std::filesystem::path& engine_dir,
+                                         ThreadPool& pool) {
+  EngineManifest manifest = read_engine_manifest(engine_dir);
+  const EngineFile file = open_rank_file(engine_dir, manifest.build_id);
+  auto image = std::make_shared<EngineImage>();
+  image->config = std::move(manifest.config);
+  image->plans = plans_of(file);
+  const auto payload_bytes = static_cast<int64_t>(file.payload_bytes());
+  const std::shared_ptr<std::byte[]> payload = allocate_host(payload_bytes);
+  file.read_payload({payload.get(), static_cast<size_t>(payload_bytes)}, pool);
+  file.verify_unchanged();
+  for (const EngineTensor& tensor : file.tensors()) {
+    image->weights.push_back(
+        {tensor.name, Tensor(payload, tensor.offset, tensor.dtype, tensor.shape)});
+  }
+  return image;
+}
+
+}  // namespace octavo

@@ -1,0 +1,31 @@
+// Loading of engine directories.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "core/thread_pool.h"
+#include "program/engine_image.h"
+
+namespace octavo {
+
+// config.json of an engine directory, checked.
+struct EngineManifest {
+  std::string build_id;
+  EngineConfig config;
+  nlohmann::json json;  // the whole file
+};
+
+bool is_engine_dir(const std::filesystem::path& path);
+EngineManifest read_engine_manifest(const std::filesystem::path& engine_dir);
+
+// Plans of a rank file without its weights.
+std::vector<Plan> read_engine_plans(const std::filesystem::path& engine_dir);
+
+// Everything, checksums verified. Throws Error(kBadFile) for rank files that are missing, left over
+// or of another build, Error(kUnsupported) for other format versions.
+std::shared_ptr<EngineImage> load_engine(const std::filesystem::path& engine_dir, ThreadPool& pool);
+
+}  // namespace octavo
