@@ -1,0 +1,63 @@
+// eval: what quantization costs in quality.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "octavo/llm.h"
+
+namespace octavo {
+
+struct EvalOptions {
+  std::filesystem::path dataset;  // JSON lines with `text`, or plain text
+  int64_t context = 1024;         // tokens
+  int64_t max_tokens = 0;         // of the stream; 0: all
+  int64_t skip_bad_lines = 0;
+};
+
+struct Interval {
+  double low = 0.0;
+  double high = 0.0;
+};
+
+struct PerplexityReport {
+  double perplexity = 0.0;
+  int64_t tokens = 0;   // predicted
+  int64_t windows = 0;
+  int64_t context = 0;
+  Interval interval;    // 95 %, bootstrap over windows
+  double seconds = 0.0;
+};
+
+PerplexityReport evaluate_perplexity(const ModelOptions& model, const EvalOptions& options, Progress& progress);
+
+// Budgets; absent ones are not judged. max_ppl_increase is a fraction: 0.01 is 1 %.
+struct CompareBudget {
+  std::optional<double> max_ppl_increase;
+  std::optional<double> max_kl;
+};
+
+struct CompareReport {
+  double reference_perplexity = 0.0;
+  double engine_perplexity = 0.0;
+  double ppl_increase = 0.0;  // fraction
+  Interval ppl_increase_interval;
+  double mean_kl = 0.0;  // nats, KL(reference ‖ engine)
+  Interval mean_kl_interval;
+  double top1_agreement = 0.0;
+  Interval top1_agreement_interval;
+  int64_t tokens = 0;
+  int64_t windows = 0;
+  double seconds = 0.0;
+  std::vector<std::string> failures;  // budgets that are exceeded
+};
+
+// Both models see the same windows; intervals are 95 %, paired bootstrap over windows.
+CompareReport evaluate_compare(const ModelOptions& reference, const ModelOptions& engine, const EvalOptions& options,
+                               const CompareBudget& budget, Progress& progress);
+
+}  // namespace octavo

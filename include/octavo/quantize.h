@@ -1,0 +1,57 @@
+// quantize: calibrates a 16-bit Hugging Face checkpoint and writes a quantized one.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "octavo/progress.h"
+
+namespace octavo {
+
+struct QuantizeOptions {
+  std::filesystem::path model_dir;
+  std::filesystem::path output_dir;
+  std::string qformat = "fp8";          // fp8, full_prec
+  std::string kv_cache_dtype = "none";  // none, fp8
+  std::string dtype = "auto";           // of calibration: auto, float32, bfloat16
+  // JSON lines with `text`, or plain text. Empty: the model samples its own set. "cnn_dailymail" means the same.
+  std::string calib_dataset;
+  int64_t calib_size = 512;
+  int64_t batch_size = 1;
+  int64_t calib_max_seq_length = 512;      // tokens
+  int64_t tokenizer_max_seq_length = 2048; // tokens
+  std::vector<std::string> exclude_modules;
+  bool quantize_lm_head = false;
+  std::string export_format = "modelopt";
+  std::string device = "auto";
+  bool allow_nonfinite = false;
+  int64_t skip_bad_lines = 0;
+  uint64_t seed = 1234;
+  bool overwrite = false;
+  int threads = 0;  // 0: all
+};
+
+struct QuantizeReport {
+  int64_t quantized_linears = 0;
+  int64_t samples = 0;
+  int64_t tokens = 0;
+  uint64_t bytes_before = 0;
+  uint64_t bytes_after = 0;
+  double seconds = 0.0;
+  std::vector<std::string> warnings;
+  std::string prompt;       // of the sample text
+  std::string text_before;  // 16-bit
+  std::string text_after;   // quantized
+  // The modules that lose most: relative error of the layer's output, largest first.
+  std::vector<std::pair<std::string, double>> worst_modules;
+};
+
+// Throws Error; the output directory appears complete or not at all.
+QuantizeReport quantize(const QuantizeOptions& options, Progress& progress);
+
+}  // namespace octavo
