@@ -1,0 +1,108 @@
+// Loading of engines and checkpoints.
+// SPDX-License-Identifier: Apache-2.0
+#include "api/model_source.h"
+
+#include <algorithm>
+
+#include "api/registry.h"
+#include "builder/build.h"
+#include "core/checked.h"
+#include "core/log.h"
+#include "quant/algorithm.h"
+#include "runtime/engine_loader.h"
+
+namespace octavo {
+namespace {
+
+CheckpointQuantization dummy_quantization(const ModelOptions& options) {
+  CheckpointQuantization quantization;
+  const std::string qformat = options.qformat == "auto" ? "full_prec" : options.qformat;
+  quantization.weights = find_quant_format(qformat).weights;
+  if (options.build_config.kv_cache_dtype == "fp8") quantization.kv_cache = kFp8PerTensor;
+  if (quantization.weights.quantized() || quantization.kv_cache) quantization.method = "modelopt";
+  return quantization;
+}
+
+LoadFormat load_format_of(const std::string& name) {
+  if (name == "auto") return LoadFormat::kAuto;
+  if (name == "dummy") return LoadFormat::kDummy;
+  throw Error(ErrorCategory::kUsage, fmt::format("--load_format: expected auto|dummy, got \"{}\"", printable(name)));
+}
+
+std::optional<Tokenizer> load_tokenizer(const std::filesystem::path& folder, int64_t vocab_size) {
+  std::error_code error;
+  if (!std::filesystem::exists(folder / "tokenizer.json", error)) return std::nullopt;
+  Tokenizer tokenizer = Tokenizer::load(folder);
+  tokenizer.check_fits(vocab_size);
+  return tokenizer;
+}
+
+LoadedModel build_in_memory(const ModelOptions& options, Progress& progress) {
+  const ModelDir model = open_model(options);
+  for (const std::string& notice : make_blueprint(model, options.build_config, kernel_registry()).notices) {
+    log_info("{}", notice);
+  }
+  LoadedModel loaded{.source = options.model_dir};
+  loaded.tokenizer = load_tokenizer(options.model_dir, model.config.vocab_size);
+  loaded.image = std::make_shared<EngineImage>(
+      build_image(model, options.build_config, kernel_registry(),
+                  [&](int64_t done, int64_t total) { progress.update(done, total, "loading weights"); }));
+  progress.finish();
+  return loaded;
+}
+
+}  // namespace
+
+const Tokenizer& LoadedModel::required_tokenizer() const {
+  if (!tokenizer) throw bad_file((source / "tokenizer.json").string(), "", "expected a file, got none");
+  return *tokenizer;
+}
+
+int64_t LoadedModel::weight_bytes() const {
+  int64_t bytes = 0;
+  for (const EngineWeight& weight : image->weights) bytes += weight.tensor.bytes();
+  return bytes;
+}
+
+ModelDir open_model(const ModelOptions& options) {
+  const LoadFormat format = load_format_of(options.load_format);
+  if (format == LoadFormat::kAuto && options.qformat != "auto") {
+    throw Error(ErrorCategory::kUnsupported,
+                "--qformat with real weights: run `octavo quantize` first and give its output as --model_dir");
+  }
+  return open_model_dir(options.model_dir, format,
+                        format == LoadFormat::kDummy ? dummy_quantization(options) : CheckpointQuantization{});
+}
+
+LoadedModel load_model(const ModelOptions& options, ThreadPool& pool, Progress& progress) {
+  if (options.engine_dir.empty() == options.model_dir.empty()) {
+    throw Error(ErrorCategory::kUsage, "expected either --engine_dir or --model_dir");
+  }
+  if (!options.model_dir.empty()) return build_in_memory(options, progress);
+  progress.update(0, 1, "loading engine");
+  LoadedModel loaded{.source = options.engine_dir};
+  loaded.image = load_engine(options.engine_dir, pool);
+  loaded.tokenizer = load_tokenizer(options.engine_dir, loaded.image->config.vocab_size);
+  progress.update(1, 1, "loading engine");
+  progress.finish();
+  return loaded;
+}
+
+RunnerOptions runner_options(const EngineConfig& config, const RuntimeOptions& options) {
+  const auto limited = [](const char* flag, int64_t asked, int64_t built) {
+    if (asked <= built) return asked;
+    throw Error(ErrorCategory::kUnsupported,
+                fmt::format("--{} {}: the engine was built for {}; build it again for more", flag, asked, built));
+  };
+  const KvCacheConfig& cache = options.kv_cache_config;
+  if (!(cache.free_gpu_memory_fraction > 0.0 && cache.free_gpu_memory_fraction < 1.0)) {
+    throw Error(ErrorCategory::kUsage, fmt::format("--kv_cache_free_gpu_mem_fraction: expected a number between 0 and "
+                                                   "1, both excluded, got {}", cache.free_gpu_memory_fraction));
+  }
+  return {.max_batch_size = limited("max_batch_size", options.max_batch_size, config.max_batch_size),
+          .max_num_tokens = limited("max_num_tokens", options.max_num_tokens, config.max_num_tokens),
+          .num_blocks = ceil_div(cache.max_tokens, config.tokens_per_block),
+          .free_memory_fraction = cache.free_gpu_memory_fraction};
+}
+
+}  // namespace octavo

@@ -1,0 +1,34 @@
+// Resolves ModelOptions: an engine directory is loaded, a checkpoint is built in memory.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "core/thread_pool.h"
+#include "model/model_dir.h"
+#include "octavo/llm.h"
+#include "program/engine_image.h"
+#include "runtime/runner.h"
+#include "text/tokenizer.h"
+
+namespace octavo {
+
+// A model ready to run.
+struct LoadedModel {
+  std::shared_ptr<const EngineImage> image;
+  std::optional<Tokenizer> tokenizer;  // absent where the folder has none
+  std::filesystem::path source;
+
+  const Tokenizer& required_tokenizer() const;  // Error(kBadFile) where there is none
+  int64_t weight_bytes() const;
+};
+
+LoadedModel load_model(const ModelOptions& options, ThreadPool& pool, Progress& progress);
+
+// The checkpoint of ModelOptions with dummy weights where asked for.
+ModelDir open_model(const ModelOptions& options);
+
+RunnerOptions runner_options(const EngineConfig& config, const RuntimeOptions& options);
+
+}  // namespace octavo
