@@ -67,7 +67,6 @@ class LinearBench {
   }
 
   std::string_view kernel() const { return kernel_->name; }
-  int64_t weight_bytes() const { return weights_[0].bytes(); }
 
   // Seconds of `calls` calls, each on the next copy of the weight.
   double time_calls(int64_t calls, ThreadPool& pool) {

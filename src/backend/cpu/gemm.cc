@@ -11,11 +11,11 @@ namespace octavo {
 namespace {
 
 // Sizes that hold for every core. A chunk of a weight panel stays in the L1 cache, the packed x of
-// a block in L2; every block decodes its weight anew, which 48 rows of x make cheap.
+// a block in L2; every block decodes its weight anew, which 96 rows of x make cheap.
 constexpr int64_t kMaxTileColumns = 8;
 constexpr int64_t kMaxLanes = 16;
 constexpr int64_t kChunkBytes = 2048;  // of one packed row
-constexpr int64_t kBlockRows = 48;     // of x; a multiple of every core's tile_rows
+constexpr int64_t kBlockRows = 96;     // of x; a multiple of every core's tile_rows
 constexpr int64_t kBlockColumns = 64;  // rows of the weight
 constexpr int64_t kDirectPieceBytes = 64 << 10;
 constexpr int64_t kAlignment = 64;
