@@ -5,16 +5,30 @@
 #include <algorithm>
 #include <atomic>
 
+#if OCTAVO_X86_64
+#include <cpuid.h>
+#endif
+
 namespace octavo {
 namespace {
 
 std::atomic<CpuLevel> limit{CpuLevel::kAvx512Bf16};
 
+#if OCTAVO_X86_64
+// Clang 14's __builtin_cpu_supports does not know F16C; its registers are AVX's.
+bool has_f16c() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+#endif
+
 CpuLevel detect() {
 #if OCTAVO_X86_64
   __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                    __builtin_cpu_supports("f16c");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
   if (!avx2) return CpuLevel::kScalar;
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");

@@ -10,13 +10,13 @@
 namespace octavo {
 namespace {
 
-// Sizes of blocks; those in bytes hold for every core. A weight panel chunk stays in the L1 cache
-// while the x chunks of a block come from L2.
+// Sizes that hold for every core. A chunk of a weight panel stays in the L1 cache, the packed x of
+// a block in L2; every block decodes its weight anew, which 96 rows of x make cheap.
 constexpr int64_t kMaxTileColumns = 8;
 constexpr int64_t kMaxLanes = 16;
 constexpr int64_t kChunkBytes = 2048;  // of one packed row
-constexpr int64_t kBlockRows = 96;     // of x
-constexpr int64_t kBlockColumns = 32;  // rows of the weight
+constexpr int64_t kBlockRows = 96;     // of x; a multiple of every core's tile_rows
+constexpr int64_t kBlockColumns = 64;  // rows of the weight
 constexpr int64_t kDirectPieceBytes = 64 << 10;
 constexpr int64_t kAlignment = 64;
 
@@ -86,87 +86,76 @@ void Gemm::run_direct() const {
 // One block of the output: kBlockRows × kBlockColumns at most.
 class Block {
  public:
-  Block(const Gemm& gemm, int64_t first_panel, int64_t panels, int64_t first_column)
+  Block(const Gemm& gemm, int64_t first_row, int64_t first_column)
       : gemm_(gemm),
         core_(gemm.core),
-        first_panel_(first_panel),
-        panels_(panels),
+        first_row_(first_row),
+        rows_(std::min(kBlockRows, gemm.x.rows - first_row)),
         first_column_(first_column),
-        columns_(std::min(kBlockColumns, gemm.weight.rows - first_column)) {}
+        columns_(std::min(kBlockColumns, gemm.weight.rows - first_column)),
+        chunk_(kChunkBytes / (core_.element_bytes * core_.step)) {}
 
   void run() {
-    const int64_t chunk = kChunkBytes / core_.element_bytes / core_.step;
-    for (int64_t step = 0; step < gemm_.steps(); step += chunk) {
-      for (int64_t column = 0; column < columns_; column += core_.tile_columns) {
-        run_chunk(step, std::min(chunk, gemm_.steps() - step), column);
-      }
+    for (int64_t column = 0; column < columns_; column += core_.tile_columns) {
+      const int64_t columns = std::min(core_.tile_columns, columns_ - column);
+      const GemmRows rows = gemm_.weight.slice_rows(first_column_ + column, columns);
+      for (int64_t step = 0; step < gemm_.steps(); step += chunk_) run_chunk(rows, step);
+      reduce(column, columns);
     }
-    finish();
+    for (int64_t row = 0; row < rows_; ++row) {
+      gemm_.output(first_row_ + row, first_column_,
+                   std::span(sums_).subspan(row * kBlockColumns, columns_));
+    }
   }
 
  private:
-  static constexpr int64_t kPartials = kBlockRows * kBlockColumns * kMaxLanes;
-
-  float* partial(int64_t panel, int64_t column) {
-    const int64_t tiles = panel * ceil_div(columns_, core_.tile_columns);
-    return partial_.data() +
-           (tiles * core_.tile_rows * core_.tile_columns + column * core_.tile_rows) * core_.lanes;
-  }
-
-  void run_chunk(int64_t step, int64_t steps, int64_t column) {
-    const int64_t columns = std::min(core_.tile_columns, columns_ - column);
+  // Tiles of all rows of the block with one chunk of a weight panel, which stays in the L1 cache.
+  void run_chunk(const GemmRows& weight, int64_t step) {
+    const int64_t steps = std::min(chunk_, gemm_.steps() - step);
     const int64_t begin = step * core_.step;
-    const GemmRows rows =
-        gemm_.weight.slice_rows(first_column_ + column, columns)
-            .slice_depth(begin, std::min(steps * core_.step, gemm_.weight.depth - begin));
-    core_.source(rows.dtype)->pack(rows, core_.tile_columns, weight_panel_.data());
-    for (int64_t panel = 0; panel < panels_; ++panel) {
-      const int64_t x_rows = gemm_.panel_rows(first_panel_ + panel);
-      const int64_t offset = step * x_rows * core_.step * core_.element_bytes;
-      core_.tile({.x = gemm_.panel(first_panel_ + panel) + offset,
+    const int64_t depth = std::min(steps * core_.step, weight.depth - begin);
+    core_.source(weight.dtype)
+        ->pack(weight.slice_depth(begin, depth), core_.tile_columns, weight_panel_.data());
+    for (int64_t row = 0; row < rows_; row += core_.tile_rows) {
+      const int64_t panel = (first_row_ + row) / core_.tile_rows;
+      const int64_t x_rows = gemm_.panel_rows(panel);
+      core_.tile({.x = gemm_.panel(panel) + begin * x_rows * core_.element_bytes,
                   .weight = weight_panel_.data(),
                   .x_rows = x_rows,
                   .steps = steps,
                   .first = step == 0,
-                  .partial = partial(panel, column)});
+                  .partial = partial(row)});
     }
   }
 
-  void finish() {
-    std::array<float, kBlockColumns> sums;
-    for (int64_t panel = 0; panel < panels_; ++panel) {
-      for (int64_t row = 0; row < gemm_.panel_rows(first_panel_ + panel); ++row) {
-        for (int64_t column = 0; column < columns_; column += core_.tile_columns) {
-          core_.reduce(partial(panel, column) + row * core_.tile_columns * core_.lanes,
-                       std::min(core_.tile_columns, columns_ - column), sums.data() + column);
-        }
-        gemm_.output((first_panel_ + panel) * core_.tile_rows + row, first_column_,
-                     std::span(sums).first(columns_));
-      }
+  void reduce(int64_t column, int64_t columns) {
+    for (int64_t row = 0; row < rows_; ++row) {
+      core_.reduce(partial(row), columns, sums_.data() + row * kBlockColumns + column);
     }
   }
+
+  float* partial(int64_t row) { return partial_.data() + row * core_.tile_columns * core_.lanes; }
 
   const Gemm& gemm_;
   const GemmCore& core_;
-  int64_t first_panel_;
-  int64_t panels_;
+  int64_t first_row_;
+  int64_t rows_;
   int64_t first_column_;
   int64_t columns_;
+  int64_t chunk_;  // steps
   alignas(kAlignment) std::array<std::byte, kMaxTileColumns * kChunkBytes> weight_panel_;
-  alignas(kAlignment) std::array<float, kPartials> partial_;  // [panel, column tile, row, column]
+  // [row, column of the tile, lane]
+  alignas(kAlignment) std::array<float, kBlockRows * kMaxTileColumns * kMaxLanes> partial_;
+  std::array<float, kBlockRows * kBlockColumns> sums_;
 };
 
 void Gemm::run_blocks() const {
-  const int64_t block_panels = kBlockRows / core.tile_rows;
   const int64_t column_blocks = ceil_div(weight.rows, kBlockColumns);
-  const int64_t blocks = ceil_div(row_panels(), block_panels) * column_blocks;
+  const int64_t blocks = ceil_div(x.rows, kBlockRows) * column_blocks;
   // Neighbours share their rows of x, which stay in the L2 cache.
   parallel_for(blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t index = begin; index < end; ++index) {
-      const int64_t first_panel = index / column_blocks * block_panels;
-      Block(*this, first_panel, std::min(block_panels, row_panels() - first_panel),
-            index % column_blocks * kBlockColumns)
-          .run();
+      Block(*this, index / column_blocks * kBlockRows, index % column_blocks * kBlockColumns).run();
     }
   });
 }

@@ -3,18 +3,15 @@
 #include "backend/cpu/gemm.h"
 
 #if OCTAVO_X86_64
-#include <immintrin.h>
-
 #include <array>
 #include <cstring>
 
+#include "backend/cpu/gemm_intrinsics.h"
 #include "numerics/bf16.h"
 #include "numerics/e4m3.h"
 
 #define OCTAVO_GEMM_TARGET __attribute__((target("avx2,fma,f16c")))
 #include "backend/cpu/gemm_loops.h"
-
-#define OCTAVO_INLINE OCTAVO_GEMM_TARGET __attribute__((always_inline)) static inline
 
 namespace octavo {
 namespace {
@@ -23,6 +20,10 @@ struct Isa {
   using Element = float;
   using Packed = __m256;
   using Accumulator = __m256;
+  struct Pair {
+    Packed first;
+    Packed second;
+  };
   static constexpr int kStep = 8;
   static constexpr int kLanes = 8;
   static constexpr int kTileRows = 3;
@@ -52,6 +53,16 @@ struct Isa {
     T whole[kStep] = {};
     std::memcpy(whole, in, count * sizeof(T));
     return decode(whole);
+  }
+
+  template <typename T>
+  OCTAVO_INLINE Pair decode_pair(const T* in) {
+    return {decode(in), decode(in + kStep)};
+  }
+  template <typename T>
+  OCTAVO_INLINE Pair decode_pair(const T* in, int64_t count) {
+    if (count <= kStep) return {decode(in, count), decode(in, 0)};
+    return {decode(in), decode(in + kStep, count - kStep)};
   }
 
   OCTAVO_INLINE Accumulator zero() { return _mm256_setzero_ps(); }

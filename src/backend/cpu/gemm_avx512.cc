@@ -3,21 +3,14 @@
 #include "backend/cpu/gemm.h"
 
 #if OCTAVO_X86_64
-// GCC 12 warns of registers that its own header leaves undefined on purpose.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#include <immintrin.h>
-#pragma GCC diagnostic pop
-
 #include <array>
 
+#include "backend/cpu/gemm_intrinsics.h"
 #include "numerics/bf16.h"
 #include "numerics/e4m3.h"
 
 #define OCTAVO_GEMM_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,f16c")))
 #include "backend/cpu/gemm_loops.h"
-
-#define OCTAVO_INLINE OCTAVO_GEMM_TARGET __attribute__((always_inline)) static inline
 
 namespace octavo {
 namespace {
@@ -26,6 +19,10 @@ struct Isa {
   using Element = float;
   using Packed = __m512;
   using Accumulator = __m512;
+  struct Pair {
+    Packed first;
+    Packed second;
+  };
   static constexpr int kStep = 16;
   static constexpr int kLanes = 16;
   static constexpr int kTileRows = 3;
@@ -49,6 +46,16 @@ struct Isa {
   }
   OCTAVO_INLINE Packed decode(const e4m3* in, int64_t count) {
     return decode_e4m3(_mm_maskz_loadu_epi8(first(count), in));
+  }
+
+  template <typename T>
+  OCTAVO_INLINE Pair decode_pair(const T* in) {
+    return {decode(in), decode(in + kStep)};
+  }
+  template <typename T>
+  OCTAVO_INLINE Pair decode_pair(const T* in, int64_t count) {
+    if (count <= kStep) return {decode(in, count), decode(in, 0)};
+    return {decode(in), decode(in + kStep, count - kStep)};
   }
 
   OCTAVO_INLINE Accumulator zero() { return _mm512_setzero_ps(); }

@@ -6,22 +6,15 @@
 #include "backend/cpu/gemm.h"
 
 #if OCTAVO_X86_64
-// GCC 12 warns of registers that its own header leaves undefined on purpose.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#include <immintrin.h>
-#pragma GCC diagnostic pop
-
 #include <array>
 
+#include "backend/cpu/gemm_intrinsics.h"
 #include "numerics/bf16.h"
 #include "numerics/e4m3.h"
 
 #define OCTAVO_GEMM_TARGET \
   __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512bf16")))
 #include "backend/cpu/gemm_loops.h"
-
-#define OCTAVO_INLINE OCTAVO_GEMM_TARGET __attribute__((always_inline)) static inline
 
 namespace octavo {
 namespace {
@@ -48,19 +41,25 @@ struct alignas(64) Indices {
   std::array<uint8_t, 64> values;
 };
 
-// 0, 0, 1, 1, …, 31, 31.
-constexpr Indices make_twice() {
-  Indices twice{};
-  for (int i = 0; i < 64; ++i) twice.values[i] = static_cast<uint8_t>(i / 2);
-  return twice;
+// Bytes of 32 elements from `first` on, of two registers: low bytes (0 … 63) and high ones (64 …).
+constexpr Indices make_interleave(int first) {
+  Indices indices{};
+  for (int i = 0; i < 64; ++i) {
+    indices.values[i] = static_cast<uint8_t>(first + i / 2 + (i % 2 == 1 ? 64 : 0));
+  }
+  return indices;
 }
 
-constexpr Indices kTwice = make_twice();
+constexpr Indices kInterleave[2] = {make_interleave(0), make_interleave(32)};
 
 struct Isa {
   using Element = uint16_t;
   using Packed = __m512i;
   using Accumulator = __m512;
+  struct Pair {
+    Packed first;
+    Packed second;
+  };
   static constexpr int kStep = 32;
   static constexpr int kLanes = 16;
   static constexpr int kTileRows = 3;
@@ -69,15 +68,17 @@ struct Isa {
   OCTAVO_INLINE Packed load(const Element* in) { return _mm512_loadu_si512(in); }
   OCTAVO_INLINE void store(Element* out, Packed value) { _mm512_storeu_si512(out, value); }
 
-  OCTAVO_INLINE Packed decode(const bf16* in) { return _mm512_loadu_si512(in); }
-  OCTAVO_INLINE Packed decode(const bf16* in, int64_t count) {
-    return _mm512_maskz_loadu_epi16(first(count), in);
+  OCTAVO_INLINE Pair decode_pair(const bf16* in) {
+    return {_mm512_loadu_si512(in), _mm512_loadu_si512(in + kStep)};
   }
-  OCTAVO_INLINE Packed decode(const e4m3* in) {
-    return decode_codes(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(in)));
+  OCTAVO_INLINE Pair decode_pair(const bf16* in, int64_t count) {
+    const uint64_t mask = first(count);
+    return {_mm512_maskz_loadu_epi16(static_cast<__mmask32>(mask), in),
+            _mm512_maskz_loadu_epi16(static_cast<__mmask32>(mask >> 32), in + kStep)};
   }
-  OCTAVO_INLINE Packed decode(const e4m3* in, int64_t count) {
-    return decode_codes(_mm256_maskz_loadu_epi8(first(count), in));
+  OCTAVO_INLINE Pair decode_pair(const e4m3* in) { return decode_codes(_mm512_loadu_si512(in)); }
+  OCTAVO_INLINE Pair decode_pair(const e4m3* in, int64_t count) {
+    return decode_codes(_mm512_maskz_loadu_epi8(first(count), in));
   }
 
   OCTAVO_INLINE Accumulator zero() { return _mm512_setzero_ps(); }
@@ -94,21 +95,20 @@ struct Isa {
   }
 
  private:
-  OCTAVO_INLINE __mmask32 first(int64_t count) {
-    return static_cast<__mmask32>((uint64_t{1} << count) - 1);
-  }
+  // Bits of the first `count` of 64 elements; count < 64.
+  OCTAVO_INLINE uint64_t first(int64_t count) { return (uint64_t{1} << count) - 1; }
 
-  // Two table look-ups by the seven magnitude bits, one a byte of the result, and the sign.
-  OCTAVO_INLINE Packed decode_codes(__m256i codes) {
-    const __m512i twice =
-        _mm512_permutexvar_epi8(_mm512_load_si512(&kTwice), _mm512_castsi256_si512(codes));
-    const __m512i low = _mm512_permutex2var_epi8(_mm512_load_si512(kBytes.low.data()), twice,
+  // Two table look-ups by the seven magnitude bits give low and high bytes; the high ones take the
+  // sign; two permutations put them side by side.
+  OCTAVO_INLINE Pair decode_codes(__m512i codes) {
+    const __m512i low = _mm512_permutex2var_epi8(_mm512_load_si512(kBytes.low.data()), codes,
                                                  _mm512_load_si512(kBytes.low.data() + 64));
-    const __m512i high = _mm512_permutex2var_epi8(_mm512_load_si512(kBytes.high.data()), twice,
+    const __m512i high = _mm512_permutex2var_epi8(_mm512_load_si512(kBytes.high.data()), codes,
                                                   _mm512_load_si512(kBytes.high.data() + 64));
-    const __m512i magnitude = _mm512_mask_blend_epi8(0xAAAAAAAAAAAAAAAA, low, high);
-    // magnitude | (twice & sign)
-    return _mm512_ternarylogic_epi32(magnitude, twice, _mm512_set1_epi16(-0x8000), 0xF8);
+    // high | (codes & sign)
+    const __m512i with_sign = _mm512_ternarylogic_epi32(high, codes, _mm512_set1_epi8(-0x80), 0xF8);
+    return {_mm512_permutex2var_epi8(low, _mm512_load_si512(&kInterleave[0]), with_sign),
+            _mm512_permutex2var_epi8(low, _mm512_load_si512(&kInterleave[1]), with_sign)};
   }
 };
 

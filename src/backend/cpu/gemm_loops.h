@@ -1,14 +1,17 @@
 // The loops of a GemmCore, written once for every instruction set.
 // SPDX-License-Identifier: Apache-2.0
 //
-// A gemm_<instruction set>.cc defines OCTAVO_GEMM_TARGET (the target attribute of its functions)
-// and then, in an unnamed namespace, includes this header's templates through a struct `Isa`:
-//   Element, Packed, Accumulator      packed element, one step of it and one accumulator in
-//   registers kStep, kLanes, kTileRows, kTileColumns load, store                       one step of
-//   packed elements decode(T*), decode(T*, count)     one step of a source type; the rest of a
-//   short step is zero zero, load_lanes, store_lanes     an accumulator multiply_add(x, weight,
-//   sum) sum(lanes)                        adds the lanes of one accumulator in the fixed tree
-// Only that file may include it: the functions have internal linkage.
+// A gemm_<instruction set>.cc defines OCTAVO_GEMM_TARGET, the target attribute of its functions,
+// includes this header, and gives its templates a struct `Isa`:
+// - Element, Packed, Accumulator: a packed element; one step of them, and one accumulator, in
+//   registers; Pair {first, second}: two steps
+// - kStep, kLanes, kTileRows, kTileColumns
+// - load, store: one step of packed elements
+// - decode_pair(T*), decode_pair(T*, count): two steps of a source type; with a count below two
+//   steps, that many elements and zeros
+// - zero, load_lanes, store_lanes, multiply_add(x, weight, sum): of accumulators
+// - sum(lanes): adds the lanes of one accumulator in the fixed tree
+// Only those files may include it: the functions have internal linkage.
 #ifndef OCTAVO_GEMM_TARGET
 #error "gemm_loops.h: define OCTAVO_GEMM_TARGET first"
 #endif
@@ -21,20 +24,45 @@
 namespace octavo {
 namespace {
 
+// The rows that are read next follow the present ones in memory. They are fetched to the L2 cache:
+// fetching them to L1 evicts what is being read and halves the speed.
+template <int kBytes>
+inline __attribute__((always_inline)) void prefetch_l2(const void* address) {
+#pragma GCC unroll 4
+  for (int offset = 0; offset < kBytes; offset += 64) {
+    __builtin_prefetch(static_cast<const std::byte*>(address) + offset, /*write=*/0,
+                       /*locality=*/2);
+  }
+}
+
+template <typename Isa, typename T>
+OCTAVO_GEMM_TARGET void pack_row(const T* in, int64_t depth, int64_t ahead,
+                                 typename Isa::Element* out, int64_t step_elements) {
+  const int64_t whole = depth / (2 * Isa::kStep) * (2 * Isa::kStep);
+  for (int64_t k = 0; k < whole; k += 2 * Isa::kStep, out += 2 * step_elements) {
+    prefetch_l2<2 * Isa::kStep * sizeof(T)>(in + k + ahead);
+    const auto pair = Isa::decode_pair(in + k);
+    Isa::store(out, pair.first);
+    Isa::store(out + step_elements, pair.second);
+  }
+  if (whole == depth) return;
+  const auto pair = Isa::decode_pair(in + whole, depth - whole);
+  Isa::store(out, pair.first);
+  if (whole + Isa::kStep < depth) Isa::store(out + step_elements, pair.second);
+}
+
 template <typename Isa, typename T>
 OCTAVO_GEMM_TARGET void pack_rows(const GemmRows& source, int64_t panel_rows, void* panel) {
-  using Element = typename Isa::Element;
-  const int64_t whole = source.depth / Isa::kStep;
-  const int64_t rest = source.depth % Isa::kStep;
+  auto* const out = static_cast<typename Isa::Element*>(panel);
   const int64_t step_elements = panel_rows * Isa::kStep;
-  for (int64_t row = 0; row < panel_rows; ++row) {
-    Element* out = static_cast<Element*>(panel) + row * Isa::kStep;
-    const bool present = row < source.rows;
-    const T* in = reinterpret_cast<const T*>(source.data) + (present ? row : 0) * source.row_stride;
-    for (int64_t step = 0; step < whole; ++step, out += step_elements) {
-      Isa::store(out, present ? Isa::decode(in + step * Isa::kStep) : Isa::decode(in, 0));
-    }
-    if (rest > 0) Isa::store(out, Isa::decode(in + whole * Isa::kStep, present ? rest : 0));
+  if (source.rows < panel_rows) {
+    std::fill_n(out, (source.depth + Isa::kStep - 1) / Isa::kStep * step_elements,
+                typename Isa::Element{});
+  }
+  for (int64_t row = 0; row < source.rows; ++row) {
+    const T* in = reinterpret_cast<const T*>(source.data) + row * source.row_stride;
+    pack_row<Isa>(in, source.depth, panel_rows * source.row_stride, out + row * Isa::kStep,
+                  step_elements);
   }
 }
 
@@ -102,21 +130,25 @@ OCTAVO_GEMM_TARGET void dot_rows(const void* x_panel, const GemmRows& weight, fl
     for (int column = 0; column < Isa::kTileColumns; ++column) sums[row][column] = Isa::zero();
   }
   const auto* x = static_cast<const typename Isa::Element*>(x_panel);
-  const int64_t whole = weight.depth / Isa::kStep * Isa::kStep;
-  // The next tile's rows follow this one's in memory.
+  constexpr int64_t kPair = 2 * Isa::kStep;
+  const int64_t whole = weight.depth / kPair * kPair;
   const int64_t ahead = Isa::kTileColumns * weight.row_stride;
-  for (int64_t k = 0; k < whole; k += Isa::kStep, x += kRows * Isa::kStep) {
+  for (int64_t k = 0; k < whole; k += kPair, x += kRows * kPair) {
 #pragma GCC unroll 8
     for (int column = 0; column < Isa::kTileColumns; ++column) {
-      __builtin_prefetch(rows[column] + k + ahead);
-      add_step<Isa, kRows>(sums, x, column, Isa::decode(rows[column] + k));
+      prefetch_l2<sizeof(T) * kPair>(rows[column] + k + ahead);
+      const auto pair = Isa::decode_pair(rows[column] + k);
+      add_step<Isa, kRows>(sums, x, column, pair.first);
+      add_step<Isa, kRows>(sums, x + kRows * Isa::kStep, column, pair.second);
     }
   }
   if (whole < weight.depth) {
+    const bool second = whole + Isa::kStep < weight.depth;
 #pragma GCC unroll 8
     for (int column = 0; column < Isa::kTileColumns; ++column) {
-      add_step<Isa, kRows>(sums, x, column,
-                           Isa::decode(rows[column] + whole, weight.depth - whole));
+      const auto pair = Isa::decode_pair(rows[column] + whole, weight.depth - whole);
+      add_step<Isa, kRows>(sums, x, column, pair.first);
+      if (second) add_step<Isa, kRows>(sums, x + kRows * Isa::kStep, column, pair.second);
     }
   }
   store_sums<Isa, kRows>(sums, partial);

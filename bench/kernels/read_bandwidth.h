@@ -1,0 +1,26 @@
+// The read bandwidth of the machine's memory, by a plain streaming read.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "core/thread_pool.h"
+
+namespace octavo {
+
+// Reads memory that no cache holds, window after window.
+class ReadBandwidth {
+ public:
+  explicit ReadBandwidth(int64_t bytes);
+  // Seconds of reading the next window with all threads.
+  double time_window(int64_t window_bytes, ThreadPool& pool);
+
+ private:
+  std::shared_ptr<std::byte[]> data_;
+  int64_t bytes_;
+  int64_t position_ = 0;
+};
+
+}  // namespace octavo
