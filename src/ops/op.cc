@@ -96,6 +96,7 @@ std::vector<SymbolicShape> infer_add_rms_norm(Specs in, const OpParams& params) 
   const Rule rule(Op::kAddRmsNorm, in);
   params_of<RmsNormParams>(Op::kAddRmsNorm, params);
   rule.same_shape(1, rule.shape(0));
+  rule.floating(1);
   check_norm(rule, 2, 3);
   return {rule.shape(0), rule.shape(0)};
 }
@@ -135,7 +136,13 @@ std::vector<SymbolicShape> infer_linear(Specs in, const OpParams& params) {
               "rows equal to the sum of its segments");
   rule.scale_if_quantized(0, 2, 1);
   rule.scale_if_quantized(1, 3, std::max<int64_t>(1, static_cast<int64_t>(segments.size())));
-  if (rule.at(4).present) rule.same_shape(4, {weight[0]});
+  for (const size_t index : {0, 1}) {
+    if (rule.at(index).dtype != DType::kE4M3) rule.floating(index);
+  }
+  if (rule.at(4).present) {
+    rule.same_shape(4, {weight[0]});
+    rule.floating(4);
+  }
   return {{rule.shape(0)[0], weight[0]}};
 }
 
@@ -162,6 +169,7 @@ void check_kv_rows(const Rule& rule, size_t k, size_t v, const SymbolicShape& ro
   rule.floating(k);
   rule.expect(rule.shape(k)[0] == rows[0], k, "a row for every token");
   rule.same_shape(v, rule.shape(k));
+  rule.floating(v);
 }
 
 std::vector<SymbolicShape> infer_kv_append(Specs in, const OpParams&) {
@@ -232,6 +240,7 @@ std::vector<SymbolicShape> infer_swiglu(Specs in, const OpParams&) {
 std::vector<SymbolicShape> infer_gather_rows(Specs in, const OpParams&) {
   const Rule rule(Op::kGatherRows, in);
   rule.matrix(0);
+  rule.floating(0);
   rule.expect(rule.shape(1).size() == 1 && rule.at(1).dtype == DType::kI32, 1,
               "[logit_rows] int32");
   return {{rule.shape(1)[0], rule.shape(0)[1]}};

@@ -52,10 +52,14 @@ class TaskRunner {
     load_queries();
     const int64_t begin = first_key(task_.position, args_.params->window);
     const int64_t end = task_.position + task_.tokens;
-    for (int64_t block = begin / kAttentionBlock; block * kAttentionBlock < end; ++block) {
-      const int64_t start = block * kAttentionBlock;
-      load_block(args_.k_cache, std::max(begin, start), start, end, memory_.keys.as<float>());
-      load_block(args_.v_cache, std::max(begin, start), start, end, memory_.values.as<float>());
+    for (int64_t start = begin - begin % kAttentionBlock; start < end; start += kAttentionBlock) {
+      const int64_t next = start + kAttentionBlock;
+      load_block(args_.k_cache, std::max(begin, start), std::min(end, next), start,
+                 memory_.keys.as<float>());
+      load_block(args_.v_cache, std::max(begin, start), std::min(end, next), start,
+                 memory_.values.as<float>());
+      prefetch(args_.k_cache, next, std::min(end, next + kAttentionBlock));
+      prefetch(args_.v_cache, next, std::min(end, next + kAttentionBlock));
       limit_rows(start);
       take_step();
     }
@@ -72,33 +76,46 @@ class TaskRunner {
     }
   }
 
-  // The cached rows at positions [begin, end) of the block that starts at `start`. Other rows keep
-  // what they hold: no query sees them.
-  void load_block(const TensorView& cache, int64_t begin, int64_t start, int64_t end,
-                  float* out) const {
+  // Calls use(first byte, position, count) for the runs of consecutive cached rows that hold the
+  // positions [begin, end).
+  template <typename Use>
+  void for_each_run(const TensorView& cache, int64_t begin, int64_t end, const Use& use) const {
     const int64_t tokens_per_block = cache.shape[2];
     const int32_t* table = args_.block_table.row<int32_t>(task_.sequence);
-    const int64_t stop = std::min(end, start + kAttentionBlock);
-    for (int64_t position = begin; position < stop;) {
+    for (int64_t position = begin; position < end;) {
       const int64_t offset = position % tokens_per_block;
-      const int64_t count = std::min(stop - position, tokens_per_block - offset);
+      const int64_t count = std::min(end - position, tokens_per_block - offset);
       const int64_t element = table[position / tokens_per_block] * cache.row_stride +
                               (task_.kv_head * tokens_per_block + offset) * head_dim_;
-      load_rows(cache, element, count, out + (position - start) * memory_.stride);
+      use(cache.data + element * size_of(cache.dtype), position, count);
       position += count;
     }
   }
 
-  // `count` consecutive rows of the cache from `element` on.
-  void load_rows(const TensorView& cache, int64_t element, int64_t count, float* out) const {
-    const std::byte* source = cache.data + element * size_of(cache.dtype);
-    if (memory_.stride == head_dim_) {
-      return convert_to_float(cache.dtype, source, out, count * head_dim_);
-    }
-    for (int64_t i = 0; i < count; ++i) {
-      convert_to_float(cache.dtype, source + i * head_dim_ * size_of(cache.dtype),
-                       out + i * memory_.stride, head_dim_);
-    }
+  // The cached rows at positions [begin, end) of the block that starts at `start`. Other rows keep
+  // what they hold: no query sees them.
+  void load_block(const TensorView& cache, int64_t begin, int64_t end, int64_t start,
+                  float* out) const {
+    for_each_run(cache, begin, end, [&](const std::byte* source, int64_t at, int64_t count) {
+      float* rows = out + (at - start) * memory_.stride;
+      if (memory_.stride == head_dim_) {
+        return convert_to_float(cache.dtype, source, rows, count * head_dim_);
+      }
+      for (int64_t i = 0; i < count; ++i) {
+        convert_to_float(cache.dtype, source + i * head_dim_ * size_of(cache.dtype),
+                         rows + i * memory_.stride, head_dim_);
+      }
+    });
+  }
+
+  // Starts to fetch the rows of the next block: runs are short, and in random order, so that the
+  // hardware does not foresee them.
+  void prefetch(const TensorView& cache, int64_t begin, int64_t end) const {
+    constexpr int64_t kCacheLine = 64;
+    for_each_run(cache, begin, end, [&](const std::byte* source, int64_t, int64_t count) {
+      const int64_t bytes = count * head_dim_ * size_of(cache.dtype);
+      for (int64_t at = 0; at < bytes; at += kCacheLine) __builtin_prefetch(source + at);
+    });
   }
 
   // Which keys of the block at `start` every row sees.

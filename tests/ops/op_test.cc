@@ -1,0 +1,281 @@
+// The shape rules: good calls pass, every bad one is refused with its own message.
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/op.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+namespace octavo {
+namespace {
+
+const Dim kTokens = Dim::of(Symbol::kTokens);
+const Dim kSequences = Dim::of(Symbol::kSequences);
+const Dim kBlocks = Dim::of(Symbol::kCacheBlocks);
+
+OperandSpec tensor(SymbolicShape shape, DType dtype = DType::kBF16) {
+  return {std::move(shape), dtype, true};
+}
+OperandSpec rows_of(int64_t columns, DType dtype = DType::kBF16) {
+  return tensor({kTokens, Dim::constant(columns)}, dtype);
+}
+OperandSpec vector_of(int64_t size, DType dtype = DType::kBF16) {
+  return tensor(SymbolicShape{Dim::constant(size)}, dtype);
+}
+OperandSpec scale(int64_t size = 1) { return vector_of(size, DType::kF32); }
+OperandSpec absent() { return {{}, DType::kF32, false}; }
+OperandSpec indices(const Dim& length, DType dtype = DType::kI32) {
+  return tensor(SymbolicShape{length}, dtype);
+}
+OperandSpec cache(DType dtype = DType::kBF16, int64_t heads = 2) {
+  return tensor(SymbolicShape{kBlocks, Dim::constant(heads), Dim::constant(32), Dim::constant(64)},
+                dtype);
+}
+
+struct CallSpec {
+  Op op;
+  OpParams params;
+  std::vector<OperandSpec> inputs;
+  std::vector<OperandSpec> outputs;
+};
+
+// A good call of every op.
+CallSpec good(Op op) {
+  const OperandSpec x = rows_of(256);
+  switch (op) {
+    case Op::kEmbedding:
+      return {op, {}, {indices(kTokens), tensor({Dim::constant(1000), Dim::constant(256)})}, {x}};
+    case Op::kRmsNorm:
+      return {op, RmsNormParams{}, {x, vector_of(64), absent()}, {x}};
+    case Op::kAdd:
+      return {op, {}, {x, x}, {x}};
+    case Op::kAddRmsNorm:
+      return {
+          op, RmsNormParams{}, {x, x, vector_of(256), scale()}, {x, rows_of(256, DType::kE4M3)}};
+    case Op::kQuantize:
+      return {op, {}, {x, scale()}, {rows_of(256, DType::kE4M3)}};
+    case Op::kLinear:
+      return {op,
+              LinearParams{{100, 28}},
+              {rows_of(256, DType::kE4M3),
+               tensor({Dim::constant(128), Dim::constant(256)}, DType::kE4M3), scale(), scale(2),
+               vector_of(128)},
+              {rows_of(128)}};
+    case Op::kRope:
+      return {op, RopeParams{64}, {x, indices(kTokens), scale(32)}, {x}};
+    case Op::kKvAppend:
+      return {op,
+              {},
+              {rows_of(128), rows_of(128), indices(kTokens, DType::kI64), scale(), scale()},
+              {cache(DType::kE4M3), cache(DType::kE4M3)}};
+    case Op::kRopeKvAppend:
+      return {op,
+              RopeParams{64},
+              {x, rows_of(128), rows_of(128), indices(kTokens), scale(32),
+               indices(kTokens, DType::kI64), absent(), absent()},
+              {x, cache(), cache()}};
+    case Op::kAttention:
+      return {op,
+              AttentionParams{.num_heads = 4, .num_kv_heads = 2, .head_dim = 64},
+              {x, cache(), cache(), indices(kSequences), indices(kSequences), indices(kSequences),
+               tensor({kSequences, Dim::of(Symbol::kTableWidth)}, DType::kI32), absent(), absent(),
+               absent()},
+              {x}};
+    case Op::kSwiglu:
+      return {op, {}, {x, x, absent()}, {x}};
+    case Op::kGatherRows:
+      return {op,
+              {},
+              {x, indices(Dim::of(Symbol::kLogitRows))},
+              {tensor({Dim::of(Symbol::kLogitRows), Dim::constant(256)})}};
+  }
+  return {};
+}
+
+std::string message_of(const CallSpec& call) {
+  try {
+    check_call(call.op, call.inputs, call.outputs, call.params);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.category(), ErrorCategory::kBadFile);
+    return error.what();
+  }
+  return "";
+}
+
+struct BadCall {
+  Op op;
+  std::function<void(CallSpec&)> spoil;
+  std::string message;
+};
+
+TEST(OpTest, GoodCallsPass) {
+  for (int i = 0; i < kOpCount; ++i) {
+    const Op op = static_cast<Op>(i);
+    EXPECT_EQ(message_of(good(op)), "") << to_string(op);
+    EXPECT_EQ(op_info(op).op, op);
+    EXPECT_EQ(op_from_string(to_string(op)), op);
+  }
+  EXPECT_EQ(op_from_string("no_such_op"), std::nullopt);
+}
+
+// Whatever operand is missing, surplus or of a type that no op knows: an error, never a crash.
+TEST(OpTest, EveryOperandIsChecked) {
+  for (int i = 0; i < kOpCount; ++i) {
+    const Op op = static_cast<Op>(i);
+    const CallSpec call = good(op);
+    for (size_t input = 0; input < call.inputs.size(); ++input) {
+      const std::string name(op_info(op).inputs[input].name);
+      CallSpec missing = call;
+      missing.inputs[input] = absent();
+      if (!op_info(op).inputs[input].optional) {
+        EXPECT_EQ(message_of(missing),
+                  fmt::format("[{}] {}: expected a tensor, got none", to_string(op), name));
+      }
+      CallSpec scalar = call;
+      scalar.inputs[input] = tensor(SymbolicShape{});
+      EXPECT_NE(message_of(scalar), "") << to_string(op) << " " << name;
+      CallSpec bytes = call;
+      bytes.inputs[input].dtype = DType::kU8;
+      if (call.inputs[input].present) {
+        EXPECT_NE(message_of(bytes), "") << to_string(op) << " " << name;
+      }
+    }
+    for (size_t output = 0; output < call.outputs.size(); ++output) {
+      CallSpec missing = call;
+      missing.outputs[output] = absent();
+      EXPECT_EQ(message_of(missing), fmt::format("[{}] {}: expected a tensor, got none",
+                                                 to_string(op), op_info(op).outputs[output].name));
+      CallSpec other = call;
+      other.outputs[output].shape.push_back(Dim::constant(1));
+      EXPECT_NE(message_of(other), "") << to_string(op);
+    }
+    CallSpec fewer = call;
+    fewer.inputs.pop_back();
+    EXPECT_NE(message_of(fewer).find("inputs and"), std::string::npos);
+  }
+}
+
+TEST(OpTest, ParamsMustBeOfTheOp) {
+  for (const Op op :
+       {Op::kRmsNorm, Op::kAddRmsNorm, Op::kLinear, Op::kRope, Op::kRopeKvAppend, Op::kAttention}) {
+    CallSpec call = good(op);
+    call.params = {};
+    EXPECT_EQ(message_of(call), fmt::format("[{}] params: wrong kind", to_string(op)));
+  }
+}
+
+TEST(OpTest, BadCallsAreRefusedByName) {
+  const std::vector<BadCall> cases = {
+      {Op::kEmbedding, [](CallSpec& c) { c.inputs[0].dtype = DType::kI64; },
+       "[embedding] ids: expected [tokens] int32, got [tokens] int64"},
+      {Op::kEmbedding, [](CallSpec& c) { c.inputs[1].dtype = DType::kE4M3; },
+       "[embedding] table: expected float32 or bfloat16, got [1000, 256] float8_e4m3"},
+      {Op::kRmsNorm, [](CallSpec& c) { c.inputs[1] = vector_of(60); },
+       "[rms_norm] weight: expected [width] with width dividing the columns, got [60] bfloat16"},
+      {Op::kRmsNorm, [](CallSpec& c) { c.inputs[1] = vector_of(0); },
+       "[rms_norm] weight: expected [width] with width dividing the columns, got [0] bfloat16"},
+      {Op::kRmsNorm, [](CallSpec& c) { c.inputs[2] = scale(2); },
+       "[rms_norm] output_scale: expected [1] float32, got [2] float32"},
+      {Op::kRmsNorm, [](CallSpec& c) { c.inputs[2] = scale(); },
+       "[rms_norm] y: expected float8_e4m3, got bfloat16"},
+      {Op::kRmsNorm, [](CallSpec& c) { c.outputs[0].dtype = DType::kE4M3; },
+       "[rms_norm] y: expected float32 or bfloat16, got float8_e4m3"},
+      {Op::kAdd, [](CallSpec& c) { c.inputs[1] = rows_of(255); },
+       "[add] b: expected [tokens, 256], got [tokens, 255] bfloat16"},
+      {Op::kAdd, [](CallSpec& c) { c.outputs[0] = rows_of(255); },
+       "[add] y: expected [tokens, 256], got [tokens, 255]"},
+      {Op::kAdd, [](CallSpec& c) { c.outputs[0].dtype = DType::kI32; },
+       "[add] y: expected float32 or bfloat16, got int32"},
+      {Op::kAddRmsNorm, [](CallSpec& c) { c.inputs[1] = rows_of(128); },
+       "[add_rms_norm] residual: expected [tokens, 256], got [tokens, 128] bfloat16"},
+      {Op::kQuantize, [](CallSpec& c) { c.outputs[0].dtype = DType::kBF16; },
+       "[quantize] y: expected float8_e4m3, got bfloat16"},
+      {Op::kLinear,
+       [](CallSpec& c) {
+         c.params = LinearParams{{100, 27}};
+       },
+       "[linear] weight: expected rows equal to the sum of its segments, got [128, 256] "
+       "float8_e4m3"},
+      {Op::kLinear,
+       [](CallSpec& c) {
+         c.params = LinearParams{{INT64_MAX, INT64_MAX}};
+       },
+       "[linear] weight: expected rows equal to the sum of its segments, got [128, 256] "
+       "float8_e4m3"},
+      {Op::kLinear, [](CallSpec& c) { c.inputs[0] = rows_of(255, DType::kE4M3); },
+       "[linear] weight: expected 255 columns, got [128, 256] float8_e4m3"},
+      {Op::kLinear, [](CallSpec& c) { c.inputs[2] = absent(); },
+       "[linear] x: expected float8_e4m3 exactly where its scale is given, got [tokens, 256] "
+       "float8_e4m3"},
+      {Op::kLinear, [](CallSpec& c) { c.inputs[3] = scale(1); },
+       "[linear] weight_scale: expected [2] float32, got [1] float32"},
+      {Op::kLinear, [](CallSpec& c) { c.inputs[4] = vector_of(127); },
+       "[linear] bias: expected [128], got [127] bfloat16"},
+      {Op::kRope, [](CallSpec& c) { c.params = RopeParams{63}; },
+       "[rope] x: expected columns that are a multiple of an even head_dim, got [tokens, 256] "
+       "bfloat16"},
+      {Op::kRope, [](CallSpec& c) { c.params = RopeParams{-2}; },
+       "[rope] x: expected columns that are a multiple of an even head_dim, got [tokens, 256] "
+       "bfloat16"},
+      {Op::kRope, [](CallSpec& c) { c.inputs[2] = scale(64); },
+       "[rope] inverse_frequency: expected [32] float32, got [64] float32"},
+      {Op::kRope, [](CallSpec& c) { c.inputs[1] = indices(kSequences); },
+       "[rope] positions: expected [tokens] int32, got [sequences] int32"},
+      {Op::kKvAppend, [](CallSpec& c) { c.inputs[2].dtype = DType::kI32; },
+       "[kv_append] slots: expected [tokens] int64, got [tokens] int32"},
+      {Op::kKvAppend, [](CallSpec& c) { c.inputs[3] = absent(); },
+       "[kv_append] k_scale: expected exactly where the cache is float8_e4m3"},
+      {Op::kKvAppend, [](CallSpec& c) { c.outputs[1] = cache(DType::kE4M3, 3); },
+       "[kv_append] v_cache: expected [blocks, kv_heads, tokens_per_block, head_dim] for rows "
+       "[tokens, 128], got [cache_blocks, 3, 32, 64]"},
+      {Op::kRopeKvAppend,
+       [](CallSpec& c) {
+         c.inputs[1] = c.inputs[2] = tensor({kSequences, Dim::constant(128)});
+       },
+       "[rope_kv_append] k: expected a row for every token, got [sequences, 128] bfloat16"},
+      {Op::kRopeKvAppend, [](CallSpec& c) { c.inputs[2] = rows_of(64); },
+       "[rope_kv_append] v: expected [tokens, 128], got [tokens, 64] bfloat16"},
+      {Op::kAttention,
+       [](CallSpec& c) {
+         c.params = AttentionParams{.num_heads = 4, .num_kv_heads = 3, .head_dim = 64};
+       },
+       "[attention] q: expected columns of num_heads × head_dim, num_heads a multiple of "
+       "num_kv_heads, got [tokens, 256] bfloat16"},
+      {Op::kAttention, [](CallSpec& c) { c.params = AttentionParams{}; },
+       "[attention] q: expected columns of num_heads × head_dim, num_heads a multiple of "
+       "num_kv_heads, got [tokens, 256] bfloat16"},
+      {Op::kAttention, [](CallSpec& c) { c.inputs[1] = cache(DType::kBF16, 4); },
+       "[attention] k_cache: expected [blocks, 2, tokens_per_block, 64], got "
+       "[cache_blocks, 4, 32, 64] bfloat16"},
+      {Op::kAttention, [](CallSpec& c) { c.inputs[2].dtype = DType::kF32; },
+       "[attention] v_cache: expected the type of k_cache, got [cache_blocks, 2, 32, 64] float32"},
+      {Op::kAttention, [](CallSpec& c) { c.inputs[5] = indices(kTokens); },
+       "[attention] kv_length: expected [sequences] int32, got [tokens] int32"},
+      {Op::kAttention, [](CallSpec& c) { c.inputs[6] = indices(kSequences); },
+       "[attention] block_table: expected [sequences, table_width] int32, got [sequences] int32"},
+      {Op::kAttention, [](CallSpec& c) { c.inputs[7] = scale(); },
+       "[attention] k_cache: expected float8_e4m3 exactly where its scale is given, got "
+       "[cache_blocks, 2, 32, 64] bfloat16"},
+      {Op::kSwiglu, [](CallSpec& c) { c.inputs[1] = rows_of(128); },
+       "[swiglu] up: expected [tokens, 256], got [tokens, 128] bfloat16"},
+      {Op::kGatherRows, [](CallSpec& c) { c.inputs[1].dtype = DType::kI64; },
+       "[gather_rows] rows: expected [logit_rows] int32, got [logit_rows] int64"},
+  };
+  for (const BadCall& bad : cases) {
+    CallSpec call = good(bad.op);
+    bad.spoil(call);
+    EXPECT_EQ(message_of(call), bad.message);
+  }
+}
+
+TEST(OpTest, CountsAreChecked) {
+  CallSpec call = good(Op::kAdd);
+  call.inputs.push_back(call.inputs[0]);
+  EXPECT_EQ(message_of(call), "[add] expected 2 inputs and 1 outputs, got 3 and 1");
+  call = good(Op::kAdd);
+  call.outputs.clear();
+  EXPECT_EQ(message_of(call), "[add] expected 2 inputs and 1 outputs, got 2 and 0");
+}
+
+}  // namespace
+}  // namespace octavo
