@@ -98,6 +98,24 @@ Dataset read_dataset(const std::filesystem::path& path, const DatasetOptions& op
   return dataset;
 }
 
+void check_request_lengths(std::span<const BenchRequest> requests, int64_t max_seq_len) {
+  const auto length = [](const BenchRequest& request) {
+    return static_cast<int64_t>(request.input_ids.size()) + request.output_tokens;
+  };
+  const BenchRequest* longest = nullptr;
+  int64_t too_long = 0;
+  for (const BenchRequest& request : requests) {
+    if (longest == nullptr || length(request) > length(*longest)) longest = &request;
+    too_long += length(request) > max_seq_len ? 1 : 0;
+  }
+  if (too_long == 0) return;
+  throw Error(ErrorCategory::kUsage, "", "--dataset",
+              fmt::format("{} of {} requests are longer than max_seq_len {}; the longest, request "
+                          "{}, has {} input and {} output tokens",
+                          too_long, requests.size(), max_seq_len, longest->task_id,
+                          longest->input_ids.size(), longest->output_tokens));
+}
+
 std::string to_json_line(const BenchRequest& request) {
   if (!request.input_ids.empty()) {
     return fmt::format(R"({{"task_id":{},"input_ids":[{}],"output_tokens":{}}})", request.task_id,

@@ -37,6 +37,9 @@ struct Dataset {
 // Reads either format; the first character tells which. Error(kBadFile) names every malformed line.
 Dataset read_dataset(const std::filesystem::path& path, const DatasetOptions& options);
 
+// Error(kUsage) when a request cannot fit into an engine's sequence length, before any has run.
+void check_request_lengths(std::span<const BenchRequest> requests, int64_t max_seq_len);
+
 // One line of JSON without the newline; input_ids where there are any, else the prompt.
 std::string to_json_line(const BenchRequest& request);
 // Replaces the file as a whole or not at all.

@@ -73,7 +73,11 @@ class LoadRun {
 void LoadRun::submit(const BenchRequest& request, std::span<const int32_t> input_ids,
                      int64_t output_tokens, double submitted_s) {
   const int64_t id = submitted_;
-  target_.submit(id, input_ids, output_tokens);
+  try {
+    target_.submit(id, input_ids, output_tokens);
+  } catch (const Error& error) {
+    throw Error(error.category(), fmt::format("request {}: {}", request.task_id, error.what()));
+  }
   ++submitted_;
   flights_[id].timing = {.task_id = request.task_id,
                          .input_tokens = static_cast<int64_t>(input_ids.size()),
@@ -138,6 +142,9 @@ PerformanceSamples LoadRun::close_window(double end_s) {
     target_.abort(id);
   }
   flights_.clear();
+  // Steps that were launched ahead end here and not in the next run.
+  while (target_.step(events_)) {
+  }
   window_.total_s = end_s - window_start_s_;
   return std::move(window_);
 }

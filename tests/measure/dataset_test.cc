@@ -135,6 +135,19 @@ TEST_F(DatasetTest, WrittenRequestsReadBack) {
   EXPECT_EQ(dataset.requests[20].prompt, requests[20].prompt);
 }
 
+TEST(CheckRequestLengths, NamesTheLongest) {
+  const std::vector<BenchRequest> requests = {
+      {.task_id = 3, .input_ids = {1, 2}, .output_tokens = 8},
+      {.task_id = 4, .input_ids = {1}, .output_tokens = 10},
+      {.task_id = 5, .input_ids = {1}, .output_tokens = 9}};
+  EXPECT_NO_THROW(check_request_lengths(requests, 11));
+  EXPECT_NO_THROW(check_request_lengths({}, 1));
+  const Error error = error_of([&] { check_request_lengths(requests, 9); });
+  EXPECT_EQ(error.category(), ErrorCategory::kUsage);
+  EXPECT_THAT(error.what(), testing::HasSubstr("3 of 3 requests are longer than max_seq_len 9"));
+  EXPECT_THAT(error.what(), testing::HasSubstr("request 4, has 1 input and 10 output tokens"));
+}
+
 TEST(ToJsonLine, HasTheFieldsOfTheFormat) {
   EXPECT_EQ(to_json_line({.task_id = 1, .input_ids = {5, 6}, .output_tokens = 7}),
             R"({"task_id":1,"input_ids":[5,6],"output_tokens":7})");
