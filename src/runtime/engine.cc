@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "runtime/counter_random.h"
+#include "runtime/text_stream.h"
 
 namespace octavo {
 namespace {
@@ -33,7 +34,8 @@ std::string_view to_string(FinishReason reason) {
 
 struct Engine::Active {
   RequestOutput output;
-  SamplingParams sampling;
+  std::optional<TextStream> text;
+  bool wants_logprobs = false;
   std::optional<double> deadline;
   std::function<void(const TokenUpdate&)> on_token;
   std::function<void(RequestOutput)> on_finish;
@@ -52,7 +54,8 @@ Engine::Engine(EngineOptions options, StepExecutor& executor)
 
 Engine::~Engine() = default;
 
-void Engine::check_prompt(const Request& request) const {
+void Engine::check(const Request& request) const {
+  validate(request.sampling, options_.vocab_size);
   for (const int32_t id : request.prompt_token_ids) {
     if (id < 0 || id >= options_.vocab_size) {
       throw Error(ErrorCategory::kUsage, "", "prompt_token_ids",
@@ -63,38 +66,57 @@ void Engine::check_prompt(const Request& request) const {
     throw Error(ErrorCategory::kUsage, "", "timeout_seconds",
                 fmt::format("expected above 0, got {}", *request.timeout_seconds));
   }
+  if (options_.tokenizer) return;
+  for (const auto& [field, used] :
+       {std::pair("prompt", !request.prompt.empty() && request.prompt_token_ids.empty()),
+        std::pair("stop", !request.sampling.stop.empty())}) {
+    if (used) throw Error(ErrorCategory::kUsage, "", field, "needs a tokenizer");
+  }
 }
 
-RequestId Engine::submit(Request request) {
-  if (!poisoned_.empty()) throw Error(ErrorCategory::kDevice, "engine: " + poisoned_);
-  validate(request.sampling, options_.vocab_size);
-  check_prompt(request);
-
+std::unique_ptr<Engine::Active> Engine::make_active(Request& request) const {
   auto active = std::make_unique<Active>();
-  const RequestId id = next_id_;
-  active->output.id = id;
-  active->output.prompt_token_ids = std::move(request.prompt_token_ids);
-  active->output.submitted = options_.clock();
-  active->sampling = request.sampling;
-  if (request.timeout_seconds) {
-    active->deadline = active->output.submitted + *request.timeout_seconds;
+  RequestOutput& output = active->output;
+  output.id = next_id_;
+  output.prompt = std::move(request.prompt);
+  output.prompt_token_ids = std::move(request.prompt_token_ids);
+  if (options_.tokenizer) {
+    if (output.prompt_token_ids.empty()) {
+      output.prompt_token_ids =
+          options_.tokenizer->encode(output.prompt, request.sampling.add_special_tokens);
+    }
+    active->text.emplace(*options_.tokenizer, request.sampling);
   }
+  output.submitted = options_.clock();
+  if (request.timeout_seconds) active->deadline = output.submitted + *request.timeout_seconds;
+  active->wants_logprobs = request.sampling.logprobs.has_value();
   active->on_token = std::move(request.on_token);
   active->on_finish = std::move(request.on_finish);
+  return active;
+}
 
-  SamplingParams sampling = std::move(request.sampling);
+// What the executor needs to know is in the parameters themselves: end ids and seed.
+SamplingParams Engine::resolve(SamplingParams sampling) const {
   if (!sampling.ignore_eos) {
     sampling.stop_token_ids.insert(sampling.stop_token_ids.end(), options_.eos_token_ids.begin(),
                                    options_.eos_token_ids.end());
   }
   if (!sampling.seed && !is_greedy(sampling)) {
-    sampling.seed = counter_random(options_.seed, static_cast<uint64_t>(id));
+    sampling.seed = counter_random(options_.seed, static_cast<uint64_t>(next_id_));
   }
-  const auto entry = active_.emplace(id, std::move(active)).first;
+  return sampling;
+}
+
+RequestId Engine::submit(Request request) {
+  if (!poisoned_.empty()) throw Error(ErrorCategory::kDevice, "engine: " + poisoned_);
+  check(request);
+  const RequestId id = next_id_;
+  const auto entry = active_.emplace(id, make_active(request)).first;
+  const Active& active = *entry->second;
   try {
     scheduler_.add({.id = id,
-                    .prompt = entry->second->output.prompt_token_ids,
-                    .sampling = std::move(sampling),
+                    .prompt = active.output.prompt_token_ids,
+                    .sampling = resolve(std::move(request.sampling)),
                     .cache_salt = request.cache_salt});
   } catch (...) {
     active_.erase(entry);
@@ -102,8 +124,8 @@ RequestId Engine::submit(Request request) {
   }
   ++next_id_;
   ++statistics_.submitted;
-  statistics_.prompt_tokens += static_cast<int64_t>(entry->second->output.prompt_token_ids.size());
-  if (entry->second->deadline) ++num_deadlines_;
+  statistics_.prompt_tokens += static_cast<int64_t>(active.output.prompt_token_ids.size());
+  if (active.deadline) ++num_deadlines_;
   return id;
 }
 
@@ -164,8 +186,14 @@ void Engine::deliver(Active& active, SchedulerEvent& event) {
   if (!output.first_token) output.first_token = options_.clock();
   output.token_ids.push_back(event.token->token);
   ++statistics_.generated_tokens;
-  if (active.sampling.logprobs) output.logprobs.push_back(*event.token);
-  update(active, {.id = event.id, .token = std::move(event.token)});
+  if (active.wants_logprobs) output.logprobs.push_back(*event.token);
+  std::string text;
+  if (active.text) {
+    text = active.text->push(event.token->token, event.is_end);
+    output.text += text;
+    if (active.text->stopped()) scheduler_.finish(event.id, FinishReason::kStop);
+  }
+  update(active, {.id = event.id, .token = std::move(event.token), .text = std::move(text)});
 }
 
 void Engine::update(Active& active, const TokenUpdate& update) {
@@ -185,7 +213,12 @@ void Engine::complete(RequestId id, SchedulerEvent& event) {
   const auto node = active_.extract(id);
   Active& active = *node.mapped();
   RequestOutput& output = active.output;
-  output.finish_reason = *event.finished;
+  std::string rest = active.text ? active.text->finish() : "";
+  output.text += rest;
+  // A stop string can be complete in the very token that reaches max_tokens.
+  const bool stopped =
+      event.finished == FinishReason::kLength && active.text && active.text->stopped();
+  output.finish_reason = stopped ? FinishReason::kStop : *event.finished;
   output.error = std::move(event.message);
   output.finished = options_.clock();
   output.cached_tokens = event.cached_tokens;
@@ -195,7 +228,7 @@ void Engine::complete(RequestId id, SchedulerEvent& event) {
   statistics_.cached_tokens += output.cached_tokens;
   if (output.finish_reason == FinishReason::kError) ++statistics_.failed;
   if (output.finish_reason == FinishReason::kAbort) ++statistics_.aborted;
-  update(active, {.id = id, .finished = event.finished});
+  update(active, {.id = id, .text = std::move(rest), .finished = output.finish_reason});
   if (!active.on_finish) {
     finished_.push_back(std::move(output));
     return;

@@ -5,11 +5,13 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "runtime/request.h"
 #include "runtime/scheduler.h"
+#include "text/tokenizer.h"
 
 namespace octavo {
 
@@ -17,8 +19,9 @@ struct EngineOptions {
   SchedulerConfig scheduler;
   int64_t vocab_size = 0;
   std::vector<int32_t> eos_token_ids;
-  uint64_t seed = 0;              // of requests without one of their own
-  std::function<double()> clock;  // monotonic seconds; empty: the system's monotonic clock
+  std::optional<Tokenizer> tokenizer;  // without it: ids only
+  uint64_t seed = 0;                   // of requests without one of their own
+  std::function<double()> clock;       // monotonic seconds; empty: the system's monotonic clock
 };
 
 struct EngineStatistics {
@@ -50,7 +53,9 @@ class Engine {
  private:
   struct Active;
 
-  void check_prompt(const Request& request) const;
+  void check(const Request& request) const;
+  std::unique_ptr<Active> make_active(Request& request) const;
+  SamplingParams resolve(SamplingParams sampling) const;
   void expire();
   void deliver();
   void deliver(Active& active, SchedulerEvent& event);

@@ -28,9 +28,10 @@ std::string_view to_string(FinishReason reason);
 
 struct RequestOutput {
   RequestId id = 0;
+  std::string prompt;
   std::vector<int32_t> prompt_token_ids;
-  std::vector<int32_t> token_ids;  // the generated ones, an end id included
-  std::string text;
+  std::vector<int32_t> token_ids;      // the generated ones, an end id included
+  std::string text;                    // empty without a tokenizer
   std::vector<SampledToken> logprobs;  // one per token, where asked for
   FinishReason finish_reason = FinishReason::kStop;
   std::string error;  // of kError

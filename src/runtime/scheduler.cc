@@ -103,6 +103,7 @@ std::optional<Step> Scheduler::schedule() {
   return step;
 }
 
+// There are no more slots than tokens in a step, so every decode finds room.
 void Scheduler::schedule_decode(Step& step, int64_t& budget) {
   // A copy: growing may preempt sequences further down.
   std::vector<Sequence*> ready;
@@ -111,7 +112,6 @@ void Scheduler::schedule_decode(Step& step, int64_t& budget) {
   }
   int64_t claims = 0;
   for (Sequence* sequence : ready) {
-    if (budget < 1) return;
     if (sequence->state != SequenceState::kRunning || !grow(*sequence, claims)) continue;
     append(*sequence, 1, step);
     --budget;
@@ -179,7 +179,6 @@ bool Scheduler::admit(Sequence& sequence) {
   free_slots_.pop_back();
   sequence.slot_is_new = true;
   sequence.slot_has_sample = false;
-  sequence.bypassed = 0;
   sequence.state = SequenceState::kRunning;
   waiting_.erase(sequence.arrival);
   running_.emplace(sequence.arrival, &sequence);

@@ -44,6 +44,7 @@ struct SchedulerRequest {
 struct SchedulerEvent {
   RequestId id = 0;
   std::optional<SampledToken> token;
+  bool is_end = false;  // the token is one of the request's stop_token_ids, and ended it
   std::optional<FinishReason> finished;
   std::string message;  // of kError
   int64_t cached_tokens = 0;

@@ -60,11 +60,12 @@ void Scheduler::accept(Sequence& sequence, const SampledToken& token) {
   const int64_t index = sequence.num_outputs();
   sequence.tokens.push_back(token.token);
   ++statistics_.sampled_tokens;
-  events_.push_back({.id = sequence.id, .token = token});
   const SamplingParams& sampling = sequence.sampling;
-  const bool stop =
-      std::ranges::find(sampling.stop_token_ids, token.token) != sampling.stop_token_ids.end();
-  if (stop && index >= sampling.min_tokens) {
+  const auto& ends = sampling.stop_token_ids;
+  const bool is_end =
+      index >= sampling.min_tokens && std::ranges::find(ends, token.token) != ends.end();
+  events_.push_back({.id = sequence.id, .token = token, .is_end = is_end});
+  if (is_end) {
     finish(sequence, FinishReason::kStop, "");
   } else if (sequence.num_outputs() == sampling.max_tokens) {
     finish(sequence, FinishReason::kLength, "");

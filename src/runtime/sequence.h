@@ -44,7 +44,7 @@ struct Sequence {
   int64_t reserved_blocks = 0;  // worst case, kept for it; 0: none
 
   int32_t preemptions = 0;
-  int32_t bypassed = 0;  // younger requests admitted while it waited
+  int32_t bypassed = 0;  // younger requests admitted while it waited, in all
   int64_t cached_tokens = 0;
 
   int64_t num_known() const { return static_cast<int64_t>(tokens.size()); }
