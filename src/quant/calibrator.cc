@@ -164,6 +164,7 @@ class Calibration {
       statistics_.values[call.module].merge(
           observe_checked(group, call, operands.inputs[1], "values"));
     }
+    if (options_.observer) options_.observer(call, operands);
   }
 
   TensorStatistics observe_checked(const Group& group, const Call& call, const TensorView& tensor,

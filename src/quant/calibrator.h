@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "model/model_dir.h"
-#include "ops/kernel.h"
+#include "program/interpreter.h"
 #include "quant/statistics.h"
 
 namespace octavo {
@@ -17,6 +17,8 @@ struct CalibrationOptions {
   int64_t batch_size = 1;  // sequences a step
   DType dtype = DType::kBF16;
   bool observe_lm_head = false;
+  // Sees every call after the statistics did; may be null.
+  CallObserver observer;
   // Called after each layer with (done, total).
   std::function<void(int64_t, int64_t)> progress;
 };

@@ -1,0 +1,166 @@
+// quantize: calibration set → statistics → scales → checkpoint → what it cost.
+// SPDX-License-Identifier: Apache-2.0
+#include "octavo/quantize.h"
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "api/registry.h"
+#include "api/sample_text.h"
+#include "api/self_calibration.h"
+#include "builder/build_options.h"
+#include "core/log.h"
+#include "io/output_target.h"
+#include "quant/calibration_set.h"
+#include "quant/calibrator.h"
+#include "quant/export.h"
+#include "quant/sensitivity.h"
+
+namespace octavo {
+namespace {
+
+void check(const QuantizeOptions& options) {
+  const auto require = [](bool condition, std::string_view what) {
+    if (!condition) throw Error(ErrorCategory::kUsage, std::string(what));
+  };
+  require(options.kv_cache_dtype == "none" || options.kv_cache_dtype == "fp8", "--kv_cache_dtype: expected none|fp8");
+  require(options.calib_size >= 1, "--calib_size: expected at least 1");
+  require(options.batch_size >= 1 && options.batch_size <= 4096, "--batch_size: expected 1 to 4096");
+  require(options.calib_max_seq_length >= 1, "--calib_max_seq_length: expected at least 1");
+  require(options.tokenizer_max_seq_length >= 1, "--tokenizer_max_seq_length: expected at least 1");
+  if (options.export_format != "modelopt") {
+    throw Error(ErrorCategory::kUnsupported, fmt::format("--export_format: expected modelopt, got \"{}\"",
+                                                         printable(options.export_format)));
+  }
+  if (find_quant_format(options.qformat).algorithm == nullptr && options.kv_cache_dtype == "none") {
+    throw Error(ErrorCategory::kUsage, "--qformat full_prec without --kv_cache_dtype fp8 would quantize nothing");
+  }
+  resolved_device({.device = options.device});
+}
+
+nlohmann::json statistics_json(const std::map<std::string, TensorStatistics>& statistics) {
+  nlohmann::json json = nlohmann::json::object();
+  for (const auto& [module, of_module] : statistics) json[module] = {{"amax", of_module.amax}, {"count", of_module.count}};
+  return json;
+}
+
+nlohmann::json manifest_json(const QuantizeOptions& options, const CalibrationSet& set,
+                             const CalibrationStatistics& statistics, const QuantizationPlan& plan) {
+  nlohmann::json nonfinite = nlohmann::json::object();
+  for (const auto& [name, bad] : plan.nonfinite) nonfinite[name] = {{"count", bad.count}, {"first", bad.first}};
+  nlohmann::json clipped = nlohmann::json::object();
+  for (const auto& [module, of_module] : statistics.inputs) {
+    const auto scale = plan.scales.find(module + ".input_scale");
+    if (scale != plan.scales.end()) clipped[module] = of_module.share_above(scale->second * 448.0f);
+  }
+  return {{"program", "octavo 0.1.0"},
+          {"qformat", options.qformat},
+          {"kv_cache_dtype", options.kv_cache_dtype},
+          {"algorithm", "max"},
+          {"calibration",
+           {{"source", set.source},
+            {"hash", set.hash},
+            {"samples", statistics.samples},
+            {"tokens", statistics.tokens},
+            {"truncated_samples", set.truncated},
+            {"empty_samples", set.empty},
+            {"skipped_lines", set.skipped_lines},
+            {"seed", options.seed}}},
+          {"input_amax", statistics_json(statistics.inputs)},
+          {"key_amax", statistics_json(statistics.keys)},
+          {"value_amax", statistics_json(statistics.values)},
+          {"clipped_share", clipped},
+          {"nonfinite_weights", nonfinite},
+          {"warnings", plan.warnings}};
+}
+
+CalibrationSet calibration_set(const QuantizeOptions& options, const ModelDir& model, ThreadPool& pool,
+                               Progress& progress) {
+  if (options.calib_dataset == "cnn_dailymail") {
+    log_info("--calib_dataset cnn_dailymail: Octavo downloads nothing; the model samples its own set");
+  } else if (!options.calib_dataset.empty()) {
+    return read_calibration_set(options.calib_dataset, Tokenizer::load(options.model_dir),
+                                {.size = options.calib_size,
+                                 .max_length = std::min(options.calib_max_seq_length, model.config.max_position),
+                                 .tokenizer_max_length = options.tokenizer_max_seq_length,
+                                 .skip_bad_lines = options.skip_bad_lines});
+  }
+  return sample_calibration_set(model, {.size = options.calib_size,
+                                        .max_length = std::min(options.calib_max_seq_length, model.config.max_position),
+                                        .seed = options.seed},
+                                pool, progress);
+}
+
+std::function<void(int64_t, int64_t)> bar(Progress& progress, const char* message) {
+  return [&progress, message](int64_t done, int64_t total) {
+    progress.update(done, total, message);
+    if (done == total) progress.finish();
+  };
+}
+
+// The ten linears whose output changes most, on the beginning of a calibration sample.
+std::vector<std::pair<std::string, double>> worst_modules(const ModelDir& model, const QuantizationPlan& plan,
+                                                          std::vector<int32_t> sample, ThreadPool& pool) {
+  if (!plan.quantization.weights.quantized()) return {};
+  sample.resize(std::min<size_t>(sample.size(), 256));
+  auto errors = linear_errors(model, plan, sample, kernel_registry(), pool);
+  errors.resize(std::min<size_t>(errors.size(), 10));
+  return errors;
+}
+
+uint64_t directory_bytes(const std::filesystem::path& directory) {
+  uint64_t bytes = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    if (entry.path().extension() == ".safetensors") bytes += entry.file_size();
+  }
+  return bytes;
+}
+
+}  // namespace
+
+QuantizeReport quantize(const QuantizeOptions& options, Progress& progress) {
+  const auto start = std::chrono::steady_clock::now();
+  check(options);
+  std::vector<std::filesystem::path> inputs = {options.model_dir};
+  if (std::filesystem::exists(options.calib_dataset)) inputs.emplace_back(options.calib_dataset);
+  // Refused now rather than after an hour of calibration.
+  resolve_output_target(options.output_dir, {.overwrite = options.overwrite, .inputs = inputs});
+  const ModelDir model = open_model_dir(options.model_dir);
+  if (model.quantization.quantized()) {
+    throw unsupported(options.model_dir.string(), "quantization_config", "the checkpoint is already quantized");
+  }
+  ThreadPool pool(options.threads);
+  const QuantFormat& format = find_quant_format(options.qformat);
+  const CalibrationSet set = calibration_set(options, model, pool, progress);
+  const CalibrationStatistics statistics =
+      calibrate(model, set.samples, kernel_registry(), pool,
+                {.batch_size = options.batch_size,
+                 .dtype = activation_dtype({.dtype = options.dtype}, model.config),
+                 .observe_lm_head = options.quantize_lm_head,
+                 .progress = bar(progress, "calibrating layers")});
+  const QuantizationPlan plan = plan_quantization(model, format, statistics,
+                                                  {.exclude_modules = options.exclude_modules,
+                                                   .quantize_lm_head = options.quantize_lm_head,
+                                                   .fp8_kv_cache = options.kv_cache_dtype == "fp8",
+                                                   .allow_nonfinite = options.allow_nonfinite,
+                                                   .progress = bar(progress, "choosing scales")});
+  export_checkpoint(model, plan, options.output_dir,
+                    {.overwrite = options.overwrite,
+                     .manifest = manifest_json(options, set, statistics, plan),
+                     .inputs = inputs,
+                     .progress = bar(progress, "writing tensors")});
+  QuantizeReport report{.quantized_linears = std::count_if(plan.scales.begin(), plan.scales.end(),
+                                                           [](const auto& s) { return s.first.ends_with(".weight_scale"); }),
+                        .samples = statistics.samples,
+                        .tokens = statistics.tokens,
+                        .bytes_before = model.weight_bytes,
+                        .bytes_after = directory_bytes(options.output_dir),
+                        .warnings = plan.warnings};
+  add_sample_texts(report, options);
+  report.worst_modules = worst_modules(model, plan, set.samples.front(), pool);
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return report;
+}
+
+}  // namespace octavo
