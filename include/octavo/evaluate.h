@@ -60,4 +60,7 @@ struct CompareReport {
 CompareReport evaluate_compare(const ModelOptions& reference, const ModelOptions& engine, const EvalOptions& options,
                                const CompareBudget& budget, Progress& progress);
 
+// Writes a report so that the old one or the new one is there, never a part.
+void write_report(const std::filesystem::path& path, const std::string& text);
+
 }  // namespace octavo

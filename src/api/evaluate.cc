@@ -8,6 +8,7 @@
 #include "api/registry.h"
 #include "evaluate/compare.h"
 #include "evaluate/perplexity.h"
+#include "io/atomic_file.h"
 #include "text/documents.h"
 
 namespace octavo {
@@ -91,5 +92,7 @@ CompareReport evaluate_compare(const ModelOptions& reference, const ModelOptions
   report.seconds = seconds_since(start);
   return report;
 }
+
+void write_report(const std::filesystem::path& path, const std::string& text) { write_file_atomically(path, text); }
 
 }  // namespace octavo

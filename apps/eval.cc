@@ -1,0 +1,115 @@
+// octavo eval perplexity | compare.
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "commands.h"
+#include "octavo/error.h"
+#include "octavo/evaluate.h"
+#include "options.h"
+
+namespace octavo::app {
+namespace {
+
+struct EvalArguments {
+  ModelOptions model;
+  std::filesystem::path reference;
+  EvalOptions eval;
+  CompareBudget budget;
+  std::filesystem::path report_json;
+  bool json = false;
+};
+
+nlohmann::ordered_json to_json(const Interval& interval) { return {interval.low, interval.high}; }
+
+void deliver(const nlohmann::ordered_json& report, const std::string& text, const EvalArguments& arguments) {
+  fmt::print("{}", arguments.json ? report.dump(2) + "\n" : text);
+  if (!arguments.report_json.empty()) write_report(arguments.report_json, report.dump(2) + "\n");
+}
+
+int run_perplexity(const EvalArguments& arguments) {
+  const PerplexityReport r = evaluate_perplexity(arguments.model, arguments.eval, *stderr_progress());
+  const nlohmann::ordered_json json = {{"perplexity", r.perplexity}, {"interval95", to_json(r.interval)},
+                                       {"tokens", r.tokens},         {"windows", r.windows},
+                                       {"context", r.context},       {"seconds", r.seconds}};
+  deliver(json,
+          fmt::format("perplexity {:.4f}  (95 %: {:.4f} to {:.4f}), {} tokens in {} windows of {}, {:.1f} s\n",
+                      r.perplexity, r.interval.low, r.interval.high, r.tokens, r.windows, r.context, r.seconds),
+          arguments);
+  return 0;
+}
+
+std::string compare_text(const CompareReport& r) {
+  const auto row = [](const char* name, double value, const Interval& interval, const char* unit) {
+    return fmt::format("{:<22}{:>10.4f} {:<5} (95 %: {:.4f} to {:.4f})\n", name, value, unit, interval.low,
+                       interval.high);
+  };
+  const auto percent = [](Interval i) { return Interval{100 * i.low, 100 * i.high}; };
+  std::string text = fmt::format("{:<22}{:>10.4f}\n{:<22}{:>10.4f}\n", "reference perplexity", r.reference_perplexity,
+                                 "engine perplexity", r.engine_perplexity);
+  text += row("perplexity increase", 100 * r.ppl_increase, percent(r.ppl_increase_interval), "%");
+  text += row("mean KL", r.mean_kl, r.mean_kl_interval, "nats");
+  text += row("top-1 agreement", 100 * r.top1_agreement, percent(r.top1_agreement_interval), "%");
+  text += fmt::format("{} tokens in {} windows, {:.1f} s\n", r.tokens, r.windows, r.seconds);
+  for (const std::string& failure : r.failures) text += "FAILED: " + failure + "\n";
+  return text;
+}
+
+int run_compare(const EvalArguments& arguments) {
+  ModelOptions reference = arguments.model;
+  reference.engine_dir.clear();
+  reference.model_dir.clear();
+  (std::filesystem::exists(arguments.reference / "rank0.engine") ? reference.engine_dir : reference.model_dir) =
+      arguments.reference;
+  reference.build_config.kv_cache_dtype = "auto";
+  const CompareReport r =
+      evaluate_compare(reference, arguments.model, arguments.eval, arguments.budget, *stderr_progress());
+  const nlohmann::ordered_json json = {
+      {"reference", {{"perplexity", r.reference_perplexity}}},
+      {"engine", {{"perplexity", r.engine_perplexity}}},
+      {"ppl_increase", r.ppl_increase},
+      {"ppl_increase_interval95", to_json(r.ppl_increase_interval)},
+      {"mean_kl", r.mean_kl},
+      {"mean_kl_interval95", to_json(r.mean_kl_interval)},
+      {"top1_agreement", r.top1_agreement},
+      {"top1_agreement_interval95", to_json(r.top1_agreement_interval)},
+      {"tokens", r.tokens},
+      {"windows", r.windows},
+      {"seconds", r.seconds},
+      {"verdict", r.failures.empty() ? "pass" : "fail"},
+      {"failures", r.failures}};
+  deliver(json, compare_text(r), arguments);
+  return r.failures.empty() ? 0 : exit_code(ErrorCategory::kGateFailed);
+}
+
+void add_common(CLI::App& app, EvalArguments& arguments) {
+  add_path(app, "dataset", arguments.eval.dataset, "JSON lines with a \"text\" field, or plain text")->required();
+  add_int(app, "context", arguments.eval.context, {1}, "tokens of a window");
+  add_int(app, "max_tokens", arguments.eval.max_tokens, {0}, "of the text; 0: all");
+  add_int(app, "skip_bad_lines", arguments.eval.skip_bad_lines, {0}, "malformed lines of the data set to skip");
+  add_path(app, "report_json", arguments.report_json, "write the report as JSON");
+  add_flag(app, "json", arguments.json, "print JSON");
+  add_model_options(app, arguments.model);
+}
+
+}  // namespace
+
+std::vector<Command> add_eval(CLI::App& program) {
+  CLI::App& eval = *program.add_subcommand("eval", "Measure quality");
+  eval.require_subcommand(1);
+  auto perplexity_arguments = std::make_shared<EvalArguments>();
+  CLI::App& perplexity = *eval.add_subcommand("perplexity", "Perplexity of one model");
+  add_common(perplexity, *perplexity_arguments);
+  auto compare_arguments = std::make_shared<EvalArguments>();
+  CLI::App& compare = *eval.add_subcommand("compare", "What quantization costs: a model against a reference");
+  add_path(compare, "reference", compare_arguments->reference, "checkpoint or engine to compare with")->required();
+  add_share(compare, "max_ppl_increase", compare_arguments->budget.max_ppl_increase, "budget; exit 1 above it");
+  add_float(compare, "max_kl", compare_arguments->budget.max_kl, {0.0}, "budget in nats; exit 1 above it");
+  add_common(compare, *compare_arguments);
+  return {{&perplexity, [perplexity_arguments] { return run_perplexity(*perplexity_arguments); }},
+          {&compare, [compare_arguments] { return run_compare(*compare_arguments); }}};
+}
+
+}  // namespace octavo::app

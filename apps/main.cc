@@ -1,0 +1,123 @@
+// The program `octavo`: parses the command line, runs one subcommand, turns errors into exit codes.
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <new>
+
+#include "commands.h"
+#include "octavo/error.h"
+#include "options.h"
+
+namespace octavo::app {
+namespace {
+
+size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({substituted, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+CLI::App& innermost(CLI::App& program) {
+  CLI::App* app = &program;
+  while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
+  return *app;
+}
+
+// The option or subcommand that a misspelt word is nearest to.
+std::string nearest_name(CLI::App& app, std::string word) {
+  word = word.substr(0, word.find('='));
+  std::replace(word.begin(), word.end(), '-', '_');
+  std::string best;
+  size_t best_distance = 1 + word.size() / 2;
+  const auto consider = [&](const std::string& name, const std::string& shown) {
+    std::string plain = name;
+    std::replace(plain.begin(), plain.end(), '-', '_');
+    const size_t distance = edit_distance(word, plain);
+    if (distance < best_distance) best_distance = distance, best = shown;
+  };
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) consider("__" + name, "--" + option->get_lnames().front());
+  }
+  for (const CLI::App* sub : app.get_subcommands([](CLI::App*) { return true; })) consider(sub->get_name(), sub->get_name());
+  return best;
+}
+
+int usage_error(const std::string& message) {
+  fmt::print(stderr, "error: {}\n", message);
+  return exit_code(ErrorCategory::kUsage);
+}
+
+int report_extras(CLI::App& program) {
+  CLI::App& app = innermost(program);
+  const std::vector<std::string> extras = program.remaining(/*recurse=*/true);
+  const std::string word = extras.empty() ? "" : extras.front();
+  const std::string nearest = nearest_name(app, word);
+  return usage_error(fmt::format("unknown argument \"{}\" of `{}`{}", printable(word), app.get_name(),
+                                 nearest.empty() ? "" : "; did you mean " + nearest + "?"));
+}
+
+int run_command(CLI::App& program, const std::vector<Command>& commands) {
+  for (const Command& command : commands) {
+    if (&innermost(program) == command.parser) return command.run();
+  }
+  return usage_error("expected a command; see `octavo --help`");
+}
+
+int run(int argc, char** argv) {
+  CLI::App program{"Octavo: calibrates, quantizes, builds and runs large language models in FP8"};
+  program.name("octavo");
+  program.set_version_flag("--version", "octavo 0.1.0");
+  std::vector<Command> commands;
+  for (const auto add : {add_quantize, add_build, add_generate, add_bench, add_eval, add_inspect, add_doctor}) {
+    for (Command& command : add(program)) commands.push_back(std::move(command));
+  }
+  program.require_subcommand(1);
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::ExtrasError&) {
+    return report_extras(program);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return program.exit(error);
+    return usage_error(error.what());
+  }
+  return run_command(program, commands);
+}
+
+}  // namespace
+
+}  // namespace octavo::app
+
+int main(int argc, char** argv) {
+  // Writes to a closed pipe become errors of the write.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+  int code = octavo::exit_code(octavo::ErrorCategory::kInternal);
+  try {
+    code = octavo::app::run(argc, argv);
+  } catch (const octavo::Error& error) {
+    fmt::print(stderr, "error: {}\n", error.what());
+    code = octavo::exit_code(error.category());
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "error: out of host memory\n");
+    code = octavo::exit_code(octavo::ErrorCategory::kOutOfMemory);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "internal error: {}\n", error.what());
+  }
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    fmt::print(stderr, "error: standard output cannot be written\n");
+    return octavo::exit_code(octavo::ErrorCategory::kEnvironment);
+  }
+  return code;
+}

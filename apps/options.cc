@@ -1,0 +1,210 @@
+// Options of the command line.
+// SPDX-License-Identifier: Apache-2.0
+#include "options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+namespace octavo::app {
+namespace {
+
+// Runs `read` on the option's word and reports what it should have been.
+CLI::Option* add_parsed(CLI::App& app, const std::string& name, const std::string& help, const std::string& expected,
+                        const std::string& initial, std::function<bool(const std::string&)> read) {
+  CLI::Option* option = app.add_option_function<std::string>(
+      spellings(name),
+      [name, expected, read](const std::string& word) {
+        if (!read(word)) throw CLI::ValidationError("--" + name, "expected " + expected + ", got \"" + printable(word) + "\"");
+      },
+      help);
+  option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  if (!initial.empty()) option->default_str(initial);
+  return option;
+}
+
+std::string describe(IntLimits limits) {
+  if (limits.max == std::numeric_limits<int64_t>::max()) return fmt::format("an integer, at least {}", limits.min);
+  return fmt::format("an integer from {} to {}", limits.min, limits.max);
+}
+
+std::string describe(FloatLimits limits) {
+  if (limits.max == std::numeric_limits<double>::max()) return fmt::format("a number, at least {}", limits.min);
+  return fmt::format("a number from {} to {}", limits.min, limits.max);
+}
+
+template <typename T>
+std::function<bool(const std::string&)> int_reader(T& value, IntLimits limits) {
+  return [&value, limits](const std::string& word) {
+    const std::optional<int64_t> parsed = parse_int(word);
+    if (!parsed || *parsed < limits.min || *parsed > limits.max) return false;
+    value = *parsed;
+    return true;
+  };
+}
+
+template <typename T>
+std::function<bool(const std::string&)> float_reader(T& value, FloatLimits limits) {
+  return [&value, limits](const std::string& word) {
+    const std::optional<double> parsed = parse_float(word);
+    if (!parsed || *parsed < limits.min || *parsed > limits.max) return false;
+    value = *parsed;
+    return true;
+  };
+}
+
+}  // namespace
+
+std::string spellings(const std::string& name) {
+  std::string dashed = name;
+  std::replace(dashed.begin(), dashed.end(), '_', '-');
+  return dashed == name ? "--" + name : "--" + name + ",--" + dashed;
+}
+
+std::optional<int64_t> parse_int(const std::string& word) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+  if (error != std::errc() || end != word.data() + word.size()) return std::nullopt;
+  return value;
+}
+
+std::optional<double> parse_float(const std::string& word) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+  if (error != std::errc() || end != word.data() + word.size() || !std::isfinite(value)) return std::nullopt;
+  return value;
+}
+
+CLI::Option* add_text(CLI::App& app, const std::string& name, std::string& value, const std::string& help) {
+  CLI::Option* option = app.add_option(spellings(name), value, help);
+  if (!value.empty()) option->capture_default_str();
+  return option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+}
+
+CLI::Option* add_path(CLI::App& app, const std::string& name, std::filesystem::path& value, const std::string& help) {
+  return add_parsed(app, name, help, "a path", "",
+                    [&value](const std::string& word) {
+                      value = word;
+                      return !word.empty();
+                    })
+      ->type_name("PATH");
+}
+
+CLI::Option* add_list(CLI::App& app, const std::string& name, std::vector<std::string>& value, const std::string& help) {
+  return app.add_option(spellings(name), value, help)->take_all()->allow_extra_args(false);
+}
+
+CLI::Option* add_flag(CLI::App& app, const std::string& name, bool& value, const std::string& help) {
+  return app.add_flag(spellings(name), value, help);
+}
+
+CLI::Option* add_switch(CLI::App& app, const std::string& name, bool& value, const std::string& help) {
+  return add_parsed(app, name, help, "enable|disable", value ? "enable" : "disable",
+                    [&value](const std::string& word) {
+                      value = word == "enable";
+                      return word == "enable" || word == "disable";
+                    })
+      ->type_name("enable|disable");
+}
+
+CLI::Option* add_int(CLI::App& app, const std::string& name, int64_t& value, IntLimits limits, const std::string& help) {
+  return add_parsed(app, name, help, describe(limits), std::to_string(value), int_reader(value, limits))
+      ->type_name("INT");
+}
+
+CLI::Option* add_int(CLI::App& app, const std::string& name, std::optional<int64_t>& value, IntLimits limits,
+                     const std::string& help) {
+  return add_parsed(app, name, help, describe(limits), "", int_reader(value, limits))->type_name("INT");
+}
+
+CLI::Option* add_float(CLI::App& app, const std::string& name, double& value, FloatLimits limits,
+                       const std::string& help) {
+  return add_parsed(app, name, help, describe(limits), fmt::format("{}", value), float_reader(value, limits))
+      ->type_name("NUMBER");
+}
+
+CLI::Option* add_float(CLI::App& app, const std::string& name, std::optional<double>& value, FloatLimits limits,
+                       const std::string& help) {
+  return add_parsed(app, name, help, describe(limits), "", float_reader(value, limits))->type_name("NUMBER");
+}
+
+CLI::Option* add_share(CLI::App& app, const std::string& name, std::optional<double>& value, const std::string& help) {
+  const auto read = [&value](const std::string& word) {
+    const bool percent = word.ends_with('%');
+    const std::optional<double> parsed = parse_float(percent ? word.substr(0, word.size() - 1) : word);
+    if (!parsed || *parsed < 0.0) return false;
+    value = percent ? *parsed / 100.0 : *parsed;
+    return true;
+  };
+  return add_parsed(app, name, help, "a share such as 1% or 0.01", "", read)->type_name("SHARE");
+}
+
+void add_seed(CLI::App& app, uint64_t& seed, const std::string& name) {
+  const auto read = [&seed](const std::string& word) {
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), seed);
+    return error == std::errc() && end == word.data() + word.size();
+  };
+  add_parsed(app, name, "of everything random", "an integer from 0 to 18446744073709551615", std::to_string(seed), read)
+      ->type_name("INT");
+}
+
+void add_build_options(CLI::App& app, BuildConfig& config) {
+  const auto text = [&](const char* name, std::string& value, const char* help) {
+    add_text(app, name, value, help)->group("Build");
+  };
+  const auto size = [&](const char* name, int64_t& value, int64_t min, const char* help) {
+    add_int(app, name, value, {min}, help)->group("Build");
+  };
+  const auto toggle = [&](const char* name, bool& value, const char* help) {
+    add_switch(app, name, value, help)->group("Plugins");
+  };
+  const auto plugin = [&](const char* name, std::string& value, const char* help) {
+    add_text(app, name, value, help)->group("Plugins");
+  };
+  text("device", config.device, "auto, cpu or cuda");
+  text("dtype", config.dtype, "of what is not quantized: auto, float32 or bfloat16");
+  text("kv_cache_dtype", config.kv_cache_dtype, "auto (as the checkpoint says), fp8 or bfloat16");
+  size("tp_size", config.tp_size, 1, "tensor parallel ranks");
+  size("pp_size", config.pp_size, 1, "pipeline stages");
+  size("max_batch_size", config.max_batch_size, 1, "sequences of one step");
+  size("max_num_tokens", config.max_num_tokens, 1, "tokens of one step");
+  size("tokens_per_block", config.tokens_per_block, 1, "tokens of a KV cache block, a power of two");
+  add_int(app, "max_seq_len", config.max_seq_len, {1}, "prompt and output of one request; the model's if not given")
+      ->group("Build");
+  add_int(app, "max_input_len", config.max_input_len, {1}, "prompt of one request")->group("Build");
+  PluginConfig& p = config.plugin_config;
+  plugin("gemm_plugin", p.gemm_plugin, "auto, fp8, bfloat16 or disable: cuBLASLt's part in kernel choice");
+  plugin("gemm_swiglu_plugin", p.gemm_swiglu_plugin, "disable or fp8: GEMM + SwiGLU in one kernel");
+  plugin("low_latency_gemm_plugin", p.low_latency_gemm_plugin, "disable or fp8: GEMMs for few tokens");
+  plugin("low_latency_gemm_swiglu_plugin", p.low_latency_gemm_swiglu_plugin, "disable or fp8: the same with SwiGLU");
+  toggle("reduce_fusion", p.reduce_fusion, "all-reduce + residual + norm + quantize in one kernel");
+  toggle("user_buffer", p.user_buffer, "GEMMs write into the reduction's buffer");
+  toggle("use_paged_context_fmha", p.use_paged_context_fmha, "context attention over the paged cache");
+  toggle("use_fp8_context_fmha", p.use_fp8_context_fmha, "context attention in FP8");
+  toggle("multiple_profiles", p.multiple_profiles, "choose kernels for each token count");
+  toggle("use_fused_mlp", p.use_fused_mlp, "gate and up as one linear");
+  toggle("norm_quant_fusion", p.norm_quant_fusion, "quantize inside the kernel before it");
+}
+
+void add_model_options(CLI::App& app, ModelOptions& options) {
+  add_path(app, "engine_dir", options.engine_dir, "engine directory that `octavo build` wrote")->group("Model");
+  add_path(app, "model_dir", options.model_dir, "or a checkpoint, 16-bit or quantized, built in memory")->group("Model");
+  add_text(app, "load_format", options.load_format, "auto, or dummy: random weights, only config.json is read")
+      ->group("Model");
+  add_text(app, "qformat", options.qformat, "of dummy weights: fp8 or full_prec")->group("Model");
+  add_flag(app, "deterministic", options.deterministic, "only kernels whose results do not depend on the batch")
+      ->group("Model");
+  add_build_options(app, options.build_config);
+}
+
+void add_runtime_options(CLI::App& app, RuntimeOptions& options) {
+  KvCacheConfig& cache = options.kv_cache_config;
+  add_float(app, "kv_cache_free_gpu_mem_fraction", cache.free_gpu_memory_fraction, {0.0, 1.0},
+            "share of the free memory for the KV cache, below 1")
+      ->group("Runtime");
+  add_text(app, "scheduler_policy", options.scheduler_policy, "guaranteed_no_evict or max_utilization")->group("Runtime");
+}
+
+}  // namespace octavo::app

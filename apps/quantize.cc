@@ -1,0 +1,58 @@
+// octavo quantize.
+// SPDX-License-Identifier: Apache-2.0
+#include "octavo/quantize.h"
+
+#include <fmt/format.h>
+
+#include "commands.h"
+#include "options.h"
+
+namespace octavo::app {
+namespace {
+
+void print(const QuantizeReport& report, const QuantizeOptions& options) {
+  fmt::print("{} linears quantized ({}), {} samples, {} tokens\n", report.quantized_linears, options.qformat,
+             report.samples, report.tokens);
+  fmt::print("{:.1f} MB -> {:.1f} MB in {}, {:.1f} s\n", static_cast<double>(report.bytes_before) / 1e6,
+             static_cast<double>(report.bytes_after) / 1e6, options.output_dir.string(), report.seconds);
+  if (!report.worst_modules.empty()) fmt::print("\nlargest relative error of a linear's output:\n");
+  for (const auto& [module, error] : report.worst_modules) fmt::print("  {:6.3f} %  {}\n", 100 * error, module);
+  if (!report.prompt.empty()) {
+    fmt::print("\nsample text (greedy)\n  before: {}{}\n  after:  {}{}\n", report.prompt, report.text_before,
+               report.prompt, report.text_after);
+  }
+}
+
+}  // namespace
+
+std::vector<Command> add_quantize(CLI::App& program) {
+  CLI::App& app = *program.add_subcommand("quantize", "Calibrate a 16-bit checkpoint and write a quantized one");
+  auto options = std::make_shared<QuantizeOptions>();
+  add_path(app, "model_dir", options->model_dir, "Hugging Face folder: config.json, *.safetensors, tokenizer.json")
+      ->required();
+  add_path(app, "output_dir", options->output_dir, "folder to write")->required();
+  add_text(app, "qformat", options->qformat, "fp8: static per-tensor FP8; full_prec: 16-bit linears");
+  add_text(app, "kv_cache_dtype", options->kv_cache_dtype, "none or fp8: calibrated scales for an FP8 KV cache");
+  add_text(app, "dtype", options->dtype, "of calibration: auto, float32 or bfloat16");
+  add_text(app, "calib_dataset", options->calib_dataset,
+           "JSON lines with a \"text\" field, or plain text; without it the model samples its own set");
+  add_int(app, "calib_size", options->calib_size, {1}, "samples");
+  add_int(app, "batch_size", options->batch_size, {1, 4096}, "samples a step");
+  add_int(app, "calib_max_seq_length", options->calib_max_seq_length, {1}, "tokens of a sample");
+  add_int(app, "tokenizer_max_seq_length", options->tokenizer_max_seq_length, {1}, "tokens of a document looked at");
+  add_list(app, "exclude_modules", options->exclude_modules, "pattern of modules to leave in 16 bit; may be repeated");
+  add_flag(app, "quantize_lm_head", options->quantize_lm_head, "quantize lm_head too");
+  add_text(app, "export_format", options->export_format, "modelopt");
+  add_text(app, "device", options->device, "auto, cpu or cuda");
+  add_flag(app, "allow_nonfinite", options->allow_nonfinite, "accept weights that are NaN or infinite");
+  add_int(app, "skip_bad_lines", options->skip_bad_lines, {0}, "malformed lines of the data set to skip");
+  add_seed(app, options->seed);
+  add_flag(app, "overwrite", options->overwrite, "replace the output folder");
+  return {{&app, [options] {
+             const QuantizeReport report = quantize(*options, *stderr_progress());
+             print(report, *options);
+             return 0;
+           }}};
+}
+
+}  // namespace octavo::app

@@ -1,0 +1,146 @@
+// bench: request sets, throughput and latency.
+// SPDX-License-Identifier: Apache-2.0
+#include "octavo/bench.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "api/session.h"
+#include "io/json.h"
+#include "io/json_object.h"
+#include "measure/dataset.h"
+#include "measure/device_info.h"
+#include "measure/engine_target.h"
+#include "measure/load.h"
+#include "measure/report.h"
+#include "measure/synthetic.h"
+
+namespace octavo {
+namespace {
+
+int32_t vocab_size_of(const std::filesystem::path& folder) {
+  if (folder.empty()) throw Error(ErrorCategory::kUsage, "--tokenizer: expected a folder with config.json");
+  const std::string file = (folder / "config.json").string();
+  const nlohmann::json json = read_json_file(file);
+  return static_cast<int32_t>(JsonObject(json, file).required_int("vocab_size", {2, 1 << 24}));
+}
+
+SyntheticOptions synthetic_options(const DatasetSpec& spec) {
+  SyntheticOptions options{.num_requests = spec.num_requests,
+                           .vocab_size = vocab_size_of(spec.tokenizer),
+                           .seed = spec.random_seed};
+  if (spec.distribution == "token-norm-dist") {
+    options.input = NormalLengths{spec.input_mean, spec.input_stdev};
+    options.output = NormalLengths{spec.output_mean, spec.output_stdev};
+  } else {
+    options.input = UniformLengths{spec.input_min, spec.input_max};
+    options.output = UniformLengths{spec.output_min, spec.output_max};
+  }
+  return options;
+}
+
+LoadOptions load_options(const BenchOptions& options, int64_t max_batch_size) {
+  LoadOptions load{.concurrency = options.concurrency,
+                   .request_rate = options.request_rate,
+                   .window_s = options.window_s,
+                   .seed = options.seed};
+  if (options.latency) {
+    load.protocol = LoadProtocol::kLatency;
+  } else if (options.protocol == "steady") {
+    load.protocol = LoadProtocol::kSteady;
+    if (load.concurrency == 0) load.concurrency = max_batch_size;
+  } else if (options.protocol != "full") {
+    throw Error(ErrorCategory::kUsage,
+                fmt::format("--protocol: expected full|steady, got \"{}\"", printable(options.protocol)));
+  }
+  check_load_options(load);
+  return load;
+}
+
+nlohmann::ordered_json engine_json(const BenchOptions& options, const Session& session) {
+  const EngineConfig& config = session.config();
+  return {{"source", session.model().source.filename().string()},
+          {"load_format", options.model.load_format},
+          {"model_type", config.model_type},
+          {"dtype", config.dtype},
+          {"quantization", config.quantization},
+          {"kv_cache_dtype", config.kv_cache_dtype},
+          {"max_seq_len", config.max_seq_len},
+          {"tokens_per_block", config.tokens_per_block},
+          {"weight_bytes", session.model().weight_bytes()},
+          {"kv_bytes_per_token", config.kv_bytes_per_token()}};
+}
+
+nlohmann::ordered_json world_json(const BenchOptions& options, Session& session) {
+  return {{"tp_size", session.config().tp_size},
+          {"pp_size", session.config().pp_size},
+          {"threads", session.pool().size()},
+          {"max_batch_size", session.runner().max_batch_size()},
+          {"max_num_tokens", session.runner().max_num_tokens()},
+          {"scheduler_policy", options.runtime.scheduler_policy},
+          {"kv_pool_tokens", session.runner().num_blocks() * session.config().tokens_per_block},
+          {"kv_cache_free_gpu_mem_fraction", options.runtime.kv_cache_config.free_gpu_memory_fraction},
+          {"enable_block_reuse", options.runtime.kv_cache_config.enable_block_reuse},
+          {"ignore_eos", true},
+          {"warmup_requests", options.warmup},
+          {"warmup_ids", "fresh"},
+          {"concurrency", options.concurrency},
+          {"request_rate", options.request_rate}};
+}
+
+Dataset load_dataset(const BenchOptions& options, const LoadedModel& model) {
+  DatasetOptions dataset{.num_requests = options.num_requests,
+                         .vocab_size = static_cast<int32_t>(model.image->config.vocab_size),
+                         .seed = options.seed};
+  if (model.tokenizer) {
+    dataset.tokenize = [&model](std::string_view text) { return model.tokenizer->encode(text); };
+  }
+  return read_dataset(options.dataset, dataset);
+}
+
+void warm_up(Session& session, EngineTarget& target, const Dataset& dataset, int64_t count) {
+  if (count == 0) return;
+  const auto requests = fresh_requests(dataset.requests, count, static_cast<int32_t>(session.config().vocab_size),
+                                       /*seed=*/0x77A12);
+  SilentProgress silent;
+  run_load(target, steady_load_clock(), requests, {}, silent);
+}
+
+void check(const BenchOptions& options) {
+  if (options.num_requests < 0) throw Error(ErrorCategory::kUsage, "--num_requests: expected 0 or more");
+  if (options.warmup < 0) throw Error(ErrorCategory::kUsage, "--warmup: expected 0 or more");
+}
+
+}  // namespace
+
+void write_bench_dataset(const DatasetSpec& spec) {
+  if (spec.distribution != "token-norm-dist" && spec.distribution != "token-unif-dist") {
+    throw Error(ErrorCategory::kUsage, fmt::format("expected token-norm-dist|token-unif-dist, got \"{}\"",
+                                                   printable(spec.distribution)));
+  }
+  write_requests(spec.output, synthetic_requests(synthetic_options(spec)));
+}
+
+std::string run_bench(const BenchOptions& options, Progress& progress) {
+  check(options);
+  BenchOptions resolved = options;
+  if (resolved.latency) resolved.runtime.max_batch_size = 1;
+  Session session(resolved.model, resolved.runtime, progress);
+  const LoadOptions load = load_options(resolved, session.runner().max_batch_size());
+  const Dataset dataset = load_dataset(resolved, session.model());
+  EngineTarget target(session.engine());
+  warm_up(session, target, dataset, resolved.warmup);
+  const LoadResult result = run_load(target, steady_load_clock(), dataset.requests, load, progress);
+  progress.finish();
+  const PerformanceReport report{.protocol = load.protocol, .performance = summarize(result.samples)};
+  if (!resolved.report_json.empty()) {
+    const CpuInfo cpu = this_cpu_info();
+    write_json_file(resolved.report_json,
+                    report_json(engine_json(resolved, session), world_json(resolved, session), to_json(cpu),
+                                describe_dataset(dataset, resolved.dataset, resolved.warmup), report));
+  }
+  if (!resolved.request_json.empty()) write_json_file(resolved.request_json, requests_json(result.requests));
+  return to_console(report);
+}
+
+}  // namespace octavo
