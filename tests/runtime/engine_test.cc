@@ -7,6 +7,7 @@
 
 #include <memory>
 
+#include "byte_tokenizer.h"
 #include "core/error.h"
 #include "fake_executor.h"
 
@@ -197,8 +198,10 @@ TEST(Engine, AbortEndsWithWhatWasGenerated) {
 TEST(Engine, ACallbackThatThrowsFailsItsOwnRequest) {
   Rig rig;
   Request bad = request(4, 20);
-  bad.on_token = [](const TokenUpdate& update) {
-    if (update.token) throw std::runtime_error("reader is gone");
+  int calls = 0;
+  bad.on_token = [&calls](const TokenUpdate&) {
+    ++calls;
+    throw std::runtime_error("reader is gone");
   };
   rig.engine->submit(std::move(bad));
   Request worse = request(4, 20);
@@ -211,6 +214,7 @@ TEST(Engine, ACallbackThatThrowsFailsItsOwnRequest) {
   EXPECT_EQ(outputs[0].finish_reason, FinishReason::kError);
   EXPECT_THAT(outputs[0].error, HasSubstr("reader is gone"));
   EXPECT_EQ(outputs[0].token_ids.size(), 1u);
+  EXPECT_EQ(calls, 1);
   EXPECT_EQ(outputs[1].token_ids.size(), 20u);
 }
 
@@ -294,6 +298,91 @@ TEST(Engine, CachedTokensAreReported) {
   rig.engine->submit(request(13, 2));
   EXPECT_EQ(rig.only().cached_tokens, 12);
   EXPECT_EQ(rig.engine->statistics().cached_tokens, 12);
+}
+
+// Says what it is told, whatever the prompt; remembers the steps' parameters.
+class ScriptedExecutor : public StepExecutor {
+ public:
+  explicit ScriptedExecutor(std::vector<int32_t> script) : script_(std::move(script)) {}
+
+  void launch(const Step& step) override {
+    StepResult result{.id = step.id};
+    for (const StepSequence& sequence : step.sequences) {
+      prompts.insert(prompts.end(), sequence.tokens.begin(), sequence.tokens.end());
+      if (!sequence.sample) continue;
+      const size_t index = std::min(static_cast<size_t>(sequence.output_index), script_.size() - 1);
+      result.tokens.push_back({.token = script_[index]});
+    }
+    results_.push_back(std::move(result));
+  }
+  StepResult wait() override {
+    StepResult result = std::move(results_.front());
+    results_.pop_front();
+    return result;
+  }
+
+  std::vector<int32_t> prompts;
+
+ private:
+  std::vector<int32_t> script_;
+  std::deque<StepResult> results_;
+};
+
+// What `prompt` gives when the model says `script`; `streamed` must join to the same text.
+RequestOutput say(std::string_view script, const SamplingParams& sampling, int32_t depth,
+                  std::string prompt = "hi") {
+  Rig rig(depth);
+  rig.options.vocab_size = 300;
+  rig.options.eos_token_ids = {testing::kEndId};
+  rig.options.tokenizer = testing::byte_tokenizer();
+  std::vector<int32_t> ids = testing::byte_ids(script);
+  ids.push_back(testing::kEndId);
+  ScriptedExecutor executor(ids);
+  Engine engine(rig.options, executor);
+  Request request{.prompt = prompt, .sampling = sampling};
+  std::string streamed;
+  request.on_token = [&](const TokenUpdate& update) { streamed += update.text; };
+  engine.submit(std::move(request));
+  engine.run_until_idle();
+  RequestOutput output = engine.take_finished().at(0);
+  EXPECT_EQ(streamed, output.text);
+  EXPECT_EQ(executor.prompts, testing::byte_ids(prompt));
+  EXPECT_EQ(output.prompt, prompt);
+  return output;
+}
+
+TEST(Engine, TextEndsAtStopStringsAtAnyDepth) {
+  for (const int32_t depth : {0, 1, 2}) {
+    RequestOutput output = say("Hi é!", {}, depth);
+    EXPECT_EQ(output.text, "Hi é!");
+    EXPECT_EQ(output.token_ids.size(), 7u);  // with the end id
+    EXPECT_EQ(output.finish_reason, FinishReason::kStop);
+
+    output = say("one STOP two", {.stop = {"STOP"}}, depth);
+    EXPECT_EQ(output.text, "one ");
+    EXPECT_EQ(output.token_ids, testing::byte_ids("one STOP"));
+    EXPECT_EQ(output.finish_reason, FinishReason::kStop);
+
+    output = say("one STOP", {.max_tokens = 8, .stop = {"STOP"}}, depth);
+    EXPECT_EQ(output.text, "one ");
+    EXPECT_EQ(output.finish_reason, FinishReason::kStop);
+
+    output = say("one STOP", {.max_tokens = 7, .stop = {"STOP"}}, depth);
+    EXPECT_EQ(output.text, "one STO");
+    EXPECT_EQ(output.finish_reason, FinishReason::kLength);
+
+    output = say("a.b", {.stop_token_ids = {'.'}}, depth);
+    EXPECT_EQ(output.text, "a");
+    EXPECT_EQ(output.token_ids, testing::byte_ids("a."));
+  }
+}
+
+TEST(Engine, WithoutATokenizerTextIsRefused) {
+  Rig rig;
+  EXPECT_THAT(message_of([&] { rig.engine->submit({.prompt = "text"}); }), HasSubstr("tokenizer"));
+  Request asked = request(3, 3);
+  asked.sampling.stop = {"x"};
+  EXPECT_THAT(message_of([&] { rig.engine->submit(asked); }), HasSubstr("stop"));
 }
 
 TEST(Engine, RefusesBadOptions) {

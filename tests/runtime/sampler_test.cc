@@ -218,6 +218,8 @@ TEST(Sampler, LogprobsAreThoseOfTheUnmodifiedLogits) {
   EXPECT_NEAR(token.top_logprobs[0].second, std::log(0.5), 1e-5);
   params.logprobs = 0;
   EXPECT_TRUE(draw_one(log_of(p), params, 0, &counts).top_logprobs.empty());
+  params.logprobs = 1;
+  EXPECT_EQ(draw_one({-1, -0.0f, 0.0f}, params).top_logprobs[0].first, 1);
   params.logprobs = 20;
   EXPECT_EQ(draw_one(log_of(p), params).top_logprobs.size(), 4u);
 }
@@ -241,7 +243,8 @@ TEST(Sampler, SlotsCountTheirOwnTokens) {
   // The slot starts anew with a new history.
   const StepSequence again{.slot = 1, .sampling = &params, .history = {2}};
   sampler.begin(again);
-  EXPECT_EQ(sampler.sample(again, logits, scratch).token, 0);
+  EXPECT_EQ(sampler.sample(again, std::vector{3.0f, 2.0f, 1.5f}, scratch).token, 0);
+  EXPECT_EQ(sampler.sample(again, std::vector{0.0f, 2.0f, 1.5f}, scratch).token, 1);
 }
 
 TEST(Sampler, RefusesWhatTheSchedulerCannotProduce) {

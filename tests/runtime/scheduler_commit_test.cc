@@ -179,6 +179,30 @@ TEST(SchedulerCommit, AbortsWhilePreempted) {
   }
 }
 
+// What a preempted sequence still holds is counted on: nobody else is preempted for the same need.
+TEST(SchedulerCommit, WaitsForBlocksThatAreAboutToReturn) {
+  SchedulerConfig config = small_config(2);
+  config.num_blocks = 6;
+  config.max_num_tokens = 12;  // all three start together
+  config.enable_block_reuse = false;
+  Scheduler scheduler(config);
+  for (RequestId id = 0; id < 3; ++id) scheduler.add(request(id, 4, 9));
+  std::deque<Step> steps;
+  while (scheduler.statistics().preemptions == 0) {
+    if (auto step = scheduler.schedule()) {
+      steps.push_back(std::move(*step));
+    } else {
+      ASSERT_FALSE(steps.empty());
+      scheduler.commit(result_of(steps.front()));
+      steps.pop_front();
+    }
+  }
+  // Two need a block at once, and the youngest returns two.
+  EXPECT_EQ(scheduler.statistics().preemptions, 1);
+  EXPECT_EQ(scheduler.statistics().waiting, 1);
+  scheduler.check_invariants();
+}
+
 TEST(SchedulerCommit, BrokenLogitsFailOneRequestAndLeaveTheCache) {
   Scheduler scheduler(small_config(0));
   scheduler.add(request(0, 4, 4));
@@ -219,6 +243,11 @@ TEST(SchedulerCommit, AStallFailsTheOldestAndGoesOn) {
   EXPECT_EQ(events[0].finished, FinishReason::kError);
   EXPECT_THAT(events[0].message, HasSubstr("stalled"));
   EXPECT_THAT(events[0].message, HasSubstr("15 used"));
+  // The next one takes as long again.
+  for (calls = 0; scheduler.statistics().stalls == 1 && calls < 5000; ++calls) scheduler.schedule();
+  EXPECT_EQ(calls, Scheduler::kMaxIdleCalls);
+  EXPECT_EQ(count_finished(scheduler), 1);
+  scheduler.add(request(2, 8, 4));
   scheduler.blocks().release(lost, -1);
   while (scheduler.has_work()) scheduler.commit(result_of(*scheduler.schedule()));
   EXPECT_EQ(count_finished(scheduler), 1);

@@ -7,6 +7,7 @@
 
 #include "fake_executor.h"
 #include "runtime/engine.h"
+#include "threaded_executor.h"
 
 namespace octavo {
 namespace {
@@ -18,6 +19,7 @@ struct Case {
   SchedulerPolicy policy;
   int depth;
   bool reuse;
+  bool threaded = false;  // steps run on a thread of their own
 };
 
 std::string name(const ::testing::TestParamInfo<Case>& info) {
@@ -54,7 +56,9 @@ class Stream {
                             .max_batch_size = config.max_batch_size,
                             .max_num_tokens = config.max_num_tokens,
                             .depth = config.depth});
-    engine_ = std::make_unique<Engine>(options, *executor_);
+    if (params.threaded) threaded_ = std::make_unique<testing::ThreadedExecutor>(*executor_);
+    StepExecutor& executor = params.threaded ? *threaded_ : static_cast<StepExecutor&>(*executor_);
+    engine_ = std::make_unique<Engine>(options, executor);
   }
 
   // What a set of streams must have met, lest it test nothing.
@@ -75,7 +79,7 @@ class Stream {
     }
     check_idle();
     const EngineStatistics statistics = engine_->statistics();
-    coverage.steps += executor_->num_steps;
+    coverage.steps += statistics.scheduler.steps;
     coverage.preemptions += statistics.scheduler.preemptions;
     coverage.cached_tokens += statistics.cached_tokens;
     coverage.evictions += engine_->scheduler().blocks().counters().evicted;
@@ -154,11 +158,21 @@ class Stream {
   int32_t vocab_ = 0, capacity_ = 0;
   double now_ = 0;
   std::unique_ptr<FakeExecutor> executor_;
+  std::unique_ptr<testing::ThreadedExecutor> threaded_;
   std::unique_ptr<Engine> engine_;
   std::map<RequestId, Expected> expected_;
 };
 
 class SchedulerStream : public ::testing::TestWithParam<Case> {};
+
+TEST(SchedulerStreamThreads, AStepMayRunWhileTheNextIsScheduled) {
+  Stream::Coverage coverage;
+  for (uint64_t seed = 1; coverage.steps < 2000; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Stream({SchedulerPolicy::kMaxUtilization, 2, true, /*threaded=*/true}, seed).run(40, coverage);
+    if (HasFailure()) return;
+  }
+}
 
 TEST_P(SchedulerStream, EqualsRunningEachRequestAlone) {
   Stream::Coverage coverage;

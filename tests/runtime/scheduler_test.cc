@@ -270,6 +270,21 @@ TEST(Scheduler, ABigRequestIsBypassedAtMost64Times) {
   }
 }
 
+// Many are admitted in one step: the count stops in its middle.
+TEST(Scheduler, TheBypassLimitHoldsWithinAStep) {
+  SchedulerConfig config = small_config();
+  config.max_batch_size = config.max_num_tokens = 100;
+  config.num_blocks = 111;
+  config.max_seq_len = 404;
+  Scheduler scheduler(config);
+  scheduler.add(request(0, 4, 40));   // takes 11 blocks
+  scheduler.add(request(1, 400, 4));  // needs 101 of the 100 that are left
+  for (RequestId id = 2; id < 100; ++id) scheduler.add(request(id, 1, 3));
+  ASSERT_TRUE(scheduler.schedule());
+  EXPECT_EQ(scheduler.statistics().admissions, 1 + Scheduler::kMaxBypasses);
+  scheduler.check_invariants();
+}
+
 TEST(Scheduler, ReusedPrefixesAreSkippedAndShared) {
   SchedulerConfig config = small_config();
   config.enable_block_reuse = true;
@@ -297,13 +312,18 @@ TEST(Scheduler, ReusedPrefixesAreSkippedAndShared) {
 TEST(Scheduler, SaltsAreNotShared) {
   SchedulerConfig config = small_config();
   config.enable_block_reuse = true;
-  Scheduler scheduler(config);
-  scheduler.add(request(0, 12, 2));
-  drain(scheduler);
-  SchedulerRequest other = request(1, 12, 2);
-  other.cache_salt = 5;
-  scheduler.add(std::move(other));
-  EXPECT_EQ(scheduler.schedule()->sequences[0].first_position, 0);
+  for (const uint64_t first : {0, 5}) {
+    for (const uint64_t second : {0, 5}) {
+      Scheduler scheduler(config);
+      SchedulerRequest one = request(0, 12, 2), two = request(1, 12, 2);
+      one.cache_salt = first;
+      two.cache_salt = second;
+      scheduler.add(std::move(one));
+      drain(scheduler);
+      scheduler.add(std::move(two));
+      EXPECT_EQ(scheduler.schedule()->sequences[0].first_position, first == second ? 8 : 0);
+    }
+  }
 }
 
 TEST(Scheduler, HistoryComesOnceWithTheSlot) {
