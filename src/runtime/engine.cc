@@ -132,22 +132,33 @@ RequestId Engine::submit(Request request) {
 bool Engine::abort(RequestId id) {
   if (!active_.contains(id)) return false;
   scheduler_.finish(id, FinishReason::kAbort);
-  deliver();
+  guard([this] { deliver(); });
   return true;
 }
 
 bool Engine::step() {
   if (!poisoned_.empty()) throw Error(ErrorCategory::kDevice, "engine: " + poisoned_);
-  expire();
-  try {
+  guard([this] {
+    expire();
     while (const std::optional<Step> step = scheduler_.schedule()) executor_.launch(*step);
     if (scheduler_.num_in_flight() > 0) scheduler_.commit(executor_.wait());
+    deliver();
+  });
+  return scheduler_.has_work();
+}
+
+// Whatever fails between executor and delivery leaves requests half served: none may go on.
+void Engine::guard(const std::function<void()>& call) {
+  try {
+    call();
   } catch (const std::exception& error) {
-    poison(error.what());
+    poisoned_ = error.what();
+    for (auto it = active_.begin(); it != active_.end(); it = active_.begin()) {
+      SchedulerEvent event{.finished = FinishReason::kError, .message = poisoned_};
+      complete(*it->second, event);
+    }
     throw;
   }
-  deliver();
-  return scheduler_.has_work();
 }
 
 void Engine::run_until_idle() {
@@ -181,7 +192,7 @@ void Engine::deliver() {
 }
 
 void Engine::deliver(Active& active, SchedulerEvent& event) {
-  if (event.finished) return complete(event.id, event);
+  if (event.finished) return complete(active, event);
   RequestOutput& output = active.output;
   if (!output.first_token) output.first_token = options_.clock();
   output.token_ids.push_back(event.token->token);
@@ -209,10 +220,10 @@ void Engine::update(Active& active, const TokenUpdate& update) {
   }
 }
 
-void Engine::complete(RequestId id, SchedulerEvent& event) {
-  const auto node = active_.extract(id);
-  Active& active = *node.mapped();
+// The request leaves last, so that a failure on the way does not lose its output.
+void Engine::complete(Active& active, SchedulerEvent& event) {
   RequestOutput& output = active.output;
+  const RequestId id = output.id;
   std::string rest = active.text ? active.text->finish() : "";
   output.text += rest;
   // A stop string can be complete in the very token that reaches max_tokens.
@@ -223,29 +234,26 @@ void Engine::complete(RequestId id, SchedulerEvent& event) {
   output.finished = options_.clock();
   output.cached_tokens = event.cached_tokens;
   output.preemptions = event.preemptions;
-  if (active.deadline) --num_deadlines_;
-  ++statistics_.finished;
-  statistics_.cached_tokens += output.cached_tokens;
-  if (output.finish_reason == FinishReason::kError) ++statistics_.failed;
-  if (output.finish_reason == FinishReason::kAbort) ++statistics_.aborted;
+  count(active);
   update(active, {.id = id, .text = std::move(rest), .finished = output.finish_reason});
-  if (!active.on_finish) {
+  if (active.on_finish) {
+    try {
+      active.on_finish(std::move(output));
+    } catch (...) {
+      // The request is over; nobody is left to tell.
+    }
+  } else {
     finished_.push_back(std::move(output));
-    return;
   }
-  try {
-    active.on_finish(std::move(output));
-  } catch (...) {
-    // The request is over; nobody is left to tell.
-  }
+  active_.erase(id);
 }
 
-void Engine::poison(const std::string& message) {
-  poisoned_ = message;
-  std::vector<RequestId> ids;
-  for (const auto& [id, active] : active_) ids.push_back(id);
-  for (const RequestId id : ids) scheduler_.finish(id, FinishReason::kError, message);
-  deliver();
+void Engine::count(const Active& active) {
+  if (active.deadline) --num_deadlines_;
+  ++statistics_.finished;
+  statistics_.cached_tokens += active.output.cached_tokens;
+  if (active.output.finish_reason == FinishReason::kError) ++statistics_.failed;
+  if (active.output.finish_reason == FinishReason::kAbort) ++statistics_.aborted;
 }
 
 EngineStatistics Engine::statistics() const {

@@ -30,8 +30,8 @@ struct EngineStatistics {
   int64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;
 };
 
-// All calls come from one thread. An executor that throws poisons the engine: every request ends
-// with kError, the exception leaves step(), and nothing is accepted any more.
+// All calls come from one thread. What is thrown between executor and delivery poisons the engine:
+// every request ends with kError, the exception leaves step(), and nothing is accepted any more.
 class Engine {
  public:
   Engine(EngineOptions options, StepExecutor& executor);
@@ -60,8 +60,9 @@ class Engine {
   void deliver();
   void deliver(Active& active, SchedulerEvent& event);
   void update(Active& active, const TokenUpdate& update);
-  void complete(RequestId id, SchedulerEvent& event);
-  void poison(const std::string& message);
+  void complete(Active& active, SchedulerEvent& event);
+  void count(const Active& active);
+  void guard(const std::function<void()>& call);
 
   EngineOptions options_;
   StepExecutor& executor_;

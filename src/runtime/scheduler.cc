@@ -78,8 +78,13 @@ void Scheduler::add(SchedulerRequest request) {
   sequence->tokens = std::move(request.prompt);
   sequence->sampling = std::move(request.sampling);
   sequence->cache_salt = request.cache_salt;
-  const auto [entry, inserted] = sequences_.emplace(request.id, std::move(sequence));
-  waiting_.emplace(entry->second->arrival, entry->second.get());
+  const auto place = waiting_.emplace(sequence->arrival, sequence.get()).first;
+  try {
+    sequences_.emplace(request.id, std::move(sequence));
+  } catch (...) {
+    waiting_.erase(place);
+    throw;
+  }
 }
 
 std::optional<Step> Scheduler::schedule() {

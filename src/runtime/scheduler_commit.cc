@@ -22,6 +22,7 @@ void Scheduler::commit(const StepResult& result) {
   }
   const LaunchedStep step = std::move(steps_.front());
   steps_.pop_front();
+  events_.reserve(events_.size() + result.tokens.size());
   size_t next_token = 0;
   for (const LaunchedPart& part : step.parts) {
     Sequence& sequence = *part.sequence;
