@@ -1,5 +1,5 @@
-// Writing a directory so that, whatever happens, the old one, the new one or none is there, and
-// never a broken one. SPDX-License-Identifier: Apache-2.0
+// Output directories that are always whole: the old one, the new one or none.
+// SPDX-License-Identifier: Apache-2.0
 //
 // Files are written to a sibling directory, each synced, the manifest last; then the sibling is
 // renamed into place (or exchanged with the old directory) and the parent synced. A job that was

@@ -1,5 +1,5 @@
-// Reading engine files: every byte is covered by a checksum that is verified before the byte is
-// handed out. SPDX-License-Identifier: Apache-2.0
+// Reading engine files: a checksum is verified before any byte is handed out.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,5 @@
-// Typed access to the fields of a JSON document, with errors that name file, field, what was
-// expected and what stands there. SPDX-License-Identifier: Apache-2.0
+// Typed access to the fields of a JSON document, with errors that name the field.
+// SPDX-License-Identifier: Apache-2.0
 //
 // The views point into the document, which must outlive them. A true is not a number, 1.5 and 1e3
 // are not integers, and null counts as absent.

@@ -21,7 +21,7 @@ struct FormatType {
   std::optional<DType> dtype;
 };
 
-constexpr std::array<FormatType, 20> kTypes = {{
+constexpr std::array<FormatType, 22> kTypes = {{
     {"F32", 32, DType::kF32},
     {"BF16", 16, DType::kBF16},
     {"F16", 16, DType::kF16},
@@ -39,6 +39,8 @@ constexpr std::array<FormatType, 20> kTypes = {{
     {"C64", 64, {}},
     {"F8_E5M2", 8, {}},
     {"F8_E8M0", 8, {}},
+    {"F8_E4M3FNUZ", 8, {}},
+    {"F8_E5M2FNUZ", 8, {}},
     {"F6_E2M3", 6, {}},
     {"F6_E3M2", 6, {}},
     {"F4", 4, {}},

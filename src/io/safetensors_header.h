@@ -1,5 +1,5 @@
-// The header of a safetensors file: which tensors it holds and where, checked before any byte is
-// used. SPDX-License-Identifier: Apache-2.0
+// The header of a safetensors file: which tensors it holds and where.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstddef>

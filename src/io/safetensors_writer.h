@@ -1,5 +1,5 @@
-// Writing safetensors, as a stream: what is written is declared first, the bytes follow in any
-// order of tensors. SPDX-License-Identifier: Apache-2.0
+// Writing safetensors as a stream: tensors are declared first, bytes follow.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Atomic output directories: at every failing call and every kill point the old, the new or no
-// directory is there. SPDX-License-Identifier: Apache-2.0
+// Atomic output directories: every call of a save fails, and every one is a kill point.
+// SPDX-License-Identifier: Apache-2.0
 #include "io/atomic_directory.h"
 
 #include <gmock/gmock.h>

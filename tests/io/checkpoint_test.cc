@@ -1,5 +1,5 @@
-// Checkpoint directories: single, sharded, and every way in which an index can lie (faults S26-S29,
-// S32). SPDX-License-Identifier: Apache-2.0
+// Checkpoint directories: single, sharded, and every way in which an index can lie.
+// SPDX-License-Identifier: Apache-2.0
 #include "io/checkpoint.h"
 
 #include <gmock/gmock.h>

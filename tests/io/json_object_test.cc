@@ -1,5 +1,5 @@
-// Typed field access: every wrong kind of value is refused with file, field, range and the value
-// found. SPDX-License-Identifier: Apache-2.0
+// Typed field access: every wrong kind of value is refused by name.
+// SPDX-License-Identifier: Apache-2.0
 #include "io/json_object.h"
 
 #include <gtest/gtest.h>

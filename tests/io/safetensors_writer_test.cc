@@ -30,9 +30,9 @@ TEST(SafetensorsHeaderText, IsPaddedAndExact) {
   EXPECT_EQ(text[8], '{');
   EXPECT_THAT(
       text.substr(8),
-      testing::StartsWith(
-          R"({"__metadata__":{"format":"pt","producer":"octavo"},"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},)"
-          R"("b\"":{"dtype":"F8_E4M3","shape":[],"data_offsets":[24,25]}})"));
+      testing::StartsWith(R"({"__metadata__":{"format":"pt","producer":"octavo"},"a":)"
+                          R"({"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},)"
+                          R"("b\"":{"dtype":"F8_E4M3","shape":[],"data_offsets":[24,25]}})"));
 }
 
 class SafetensorsWriterTest : public testing::Test {
