@@ -1,5 +1,5 @@
-// Checked integer arithmetic: sizes from outside are multiplied, added and narrowed only through
-// these. SPDX-License-Identifier: Apache-2.0
+// Checked integer arithmetic: the only way to multiply, add and narrow sizes from outside.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <concepts>

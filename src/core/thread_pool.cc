@@ -1,5 +1,5 @@
-// A fixed pool of threads; workers spin briefly before they sleep, because decode issues many short
-// loops. SPDX-License-Identifier: Apache-2.0
+// A fixed pool of threads; workers spin before they sleep: decode issues many short loops.
+// SPDX-License-Identifier: Apache-2.0
 #include "core/thread_pool.h"
 
 #include <sched.h>

@@ -1,5 +1,5 @@
-// Kernels: the contract between a call of a Program and the code that runs it, and the registry of
-// all kernels. SPDX-License-Identifier: Apache-2.0
+// Kernels: the contract between a call of a Program and its code, and the registry of them all.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <span>

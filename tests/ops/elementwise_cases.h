@@ -1,5 +1,5 @@
-// Cases of the ops that work row by row: embedding, gather_rows, add, norms, quantize, swiglu,
-// rope. SPDX-License-Identifier: Apache-2.0
+// Cases of the ops that work row by row: copies, add, norms, quantize, swiglu, rope.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "op_case.h"

@@ -164,104 +164,105 @@ TEST(OpTest, ParamsMustBeOfTheOp) {
   }
 }
 
+const std::vector<BadCall> kBadCalls = {
+    {Op::kEmbedding, [](CallSpec& c) { c.inputs[0].dtype = DType::kI64; },
+     "[embedding] ids: expected [tokens] int32, got [tokens] int64"},
+    {Op::kEmbedding, [](CallSpec& c) { c.inputs[1].dtype = DType::kE4M3; },
+     "[embedding] table: expected float32 or bfloat16, got [1000, 256] float8_e4m3"},
+    {Op::kRmsNorm, [](CallSpec& c) { c.inputs[1] = vector_of(60); },
+     "[rms_norm] weight: expected [width] with width dividing the columns, got [60] bfloat16"},
+    {Op::kRmsNorm, [](CallSpec& c) { c.inputs[1] = vector_of(0); },
+     "[rms_norm] weight: expected [width] with width dividing the columns, got [0] bfloat16"},
+    {Op::kRmsNorm, [](CallSpec& c) { c.inputs[2] = scale(2); },
+     "[rms_norm] output_scale: expected [1] float32, got [2] float32"},
+    {Op::kRmsNorm, [](CallSpec& c) { c.inputs[2] = scale(); },
+     "[rms_norm] y: expected float8_e4m3, got bfloat16"},
+    {Op::kRmsNorm, [](CallSpec& c) { c.outputs[0].dtype = DType::kE4M3; },
+     "[rms_norm] y: expected float32 or bfloat16, got float8_e4m3"},
+    {Op::kAdd, [](CallSpec& c) { c.inputs[1] = rows_of(255); },
+     "[add] b: expected [tokens, 256], got [tokens, 255] bfloat16"},
+    {Op::kAdd, [](CallSpec& c) { c.outputs[0] = rows_of(255); },
+     "[add] y: expected [tokens, 256], got [tokens, 255]"},
+    {Op::kAdd, [](CallSpec& c) { c.outputs[0].dtype = DType::kI32; },
+     "[add] y: expected float32 or bfloat16, got int32"},
+    {Op::kAddRmsNorm, [](CallSpec& c) { c.inputs[1] = rows_of(128); },
+     "[add_rms_norm] residual: expected [tokens, 256], got [tokens, 128] bfloat16"},
+    {Op::kQuantize, [](CallSpec& c) { c.outputs[0].dtype = DType::kBF16; },
+     "[quantize] y: expected float8_e4m3, got bfloat16"},
+    {Op::kLinear,
+     [](CallSpec& c) {
+       c.params = LinearParams{{100, 27}};
+     },
+     "[linear] weight: expected rows equal to the sum of its segments, got [128, 256] "
+     "float8_e4m3"},
+    {Op::kLinear,
+     [](CallSpec& c) {
+       c.params = LinearParams{{INT64_MAX, INT64_MAX}};
+     },
+     "[linear] weight: expected rows equal to the sum of its segments, got [128, 256] "
+     "float8_e4m3"},
+    {Op::kLinear, [](CallSpec& c) { c.inputs[0] = rows_of(255, DType::kE4M3); },
+     "[linear] weight: expected 255 columns, got [128, 256] float8_e4m3"},
+    {Op::kLinear, [](CallSpec& c) { c.inputs[2] = absent(); },
+     "[linear] x: expected float8_e4m3 exactly where its scale is given, got [tokens, 256] "
+     "float8_e4m3"},
+    {Op::kLinear, [](CallSpec& c) { c.inputs[3] = scale(1); },
+     "[linear] weight_scale: expected [2] float32, got [1] float32"},
+    {Op::kLinear, [](CallSpec& c) { c.inputs[4] = vector_of(127); },
+     "[linear] bias: expected [128], got [127] bfloat16"},
+    {Op::kRope, [](CallSpec& c) { c.params = RopeParams{63}; },
+     "[rope] x: expected columns that are a multiple of an even head_dim, got [tokens, 256] "
+     "bfloat16"},
+    {Op::kRope, [](CallSpec& c) { c.params = RopeParams{-2}; },
+     "[rope] x: expected columns that are a multiple of an even head_dim, got [tokens, 256] "
+     "bfloat16"},
+    {Op::kRope, [](CallSpec& c) { c.inputs[2] = scale(64); },
+     "[rope] inverse_frequency: expected [32] float32, got [64] float32"},
+    {Op::kRope, [](CallSpec& c) { c.inputs[1] = indices(kSequences); },
+     "[rope] positions: expected [tokens] int32, got [sequences] int32"},
+    {Op::kKvAppend, [](CallSpec& c) { c.inputs[2].dtype = DType::kI32; },
+     "[kv_append] slots: expected [tokens] int64, got [tokens] int32"},
+    {Op::kKvAppend, [](CallSpec& c) { c.inputs[3] = absent(); },
+     "[kv_append] k_scale: expected exactly where the cache is float8_e4m3"},
+    {Op::kKvAppend, [](CallSpec& c) { c.outputs[1] = cache(DType::kE4M3, 3); },
+     "[kv_append] v_cache: expected [blocks, kv_heads, tokens_per_block, head_dim] for rows "
+     "[tokens, 128], got [cache_blocks, 3, 32, 64]"},
+    {Op::kRopeKvAppend,
+     [](CallSpec& c) {
+       c.inputs[1] = c.inputs[2] = tensor({kSequences, Dim::constant(128)});
+     },
+     "[rope_kv_append] k: expected a row for every token, got [sequences, 128] bfloat16"},
+    {Op::kRopeKvAppend, [](CallSpec& c) { c.inputs[2] = rows_of(64); },
+     "[rope_kv_append] v: expected [tokens, 128], got [tokens, 64] bfloat16"},
+    {Op::kAttention,
+     [](CallSpec& c) {
+       c.params = AttentionParams{.num_heads = 4, .num_kv_heads = 3, .head_dim = 64};
+     },
+     "[attention] q: expected columns of num_heads × head_dim, num_heads a multiple of "
+     "num_kv_heads, got [tokens, 256] bfloat16"},
+    {Op::kAttention, [](CallSpec& c) { c.params = AttentionParams{}; },
+     "[attention] q: expected columns of num_heads × head_dim, num_heads a multiple of "
+     "num_kv_heads, got [tokens, 256] bfloat16"},
+    {Op::kAttention, [](CallSpec& c) { c.inputs[1] = cache(DType::kBF16, 4); },
+     "[attention] k_cache: expected [blocks, 2, tokens_per_block, 64], got "
+     "[cache_blocks, 4, 32, 64] bfloat16"},
+    {Op::kAttention, [](CallSpec& c) { c.inputs[2].dtype = DType::kF32; },
+     "[attention] v_cache: expected the type of k_cache, got [cache_blocks, 2, 32, 64] float32"},
+    {Op::kAttention, [](CallSpec& c) { c.inputs[5] = indices(kTokens); },
+     "[attention] kv_length: expected [sequences] int32, got [tokens] int32"},
+    {Op::kAttention, [](CallSpec& c) { c.inputs[6] = indices(kSequences); },
+     "[attention] block_table: expected [sequences, table_width] int32, got [sequences] int32"},
+    {Op::kAttention, [](CallSpec& c) { c.inputs[7] = scale(); },
+     "[attention] k_cache: expected float8_e4m3 exactly where its scale is given, got "
+     "[cache_blocks, 2, 32, 64] bfloat16"},
+    {Op::kSwiglu, [](CallSpec& c) { c.inputs[1] = rows_of(128); },
+     "[swiglu] up: expected [tokens, 256], got [tokens, 128] bfloat16"},
+    {Op::kGatherRows, [](CallSpec& c) { c.inputs[1].dtype = DType::kI64; },
+     "[gather_rows] rows: expected [logit_rows] int32, got [logit_rows] int64"},
+};
+
 TEST(OpTest, BadCallsAreRefusedByName) {
-  const std::vector<BadCall> cases = {
-      {Op::kEmbedding, [](CallSpec& c) { c.inputs[0].dtype = DType::kI64; },
-       "[embedding] ids: expected [tokens] int32, got [tokens] int64"},
-      {Op::kEmbedding, [](CallSpec& c) { c.inputs[1].dtype = DType::kE4M3; },
-       "[embedding] table: expected float32 or bfloat16, got [1000, 256] float8_e4m3"},
-      {Op::kRmsNorm, [](CallSpec& c) { c.inputs[1] = vector_of(60); },
-       "[rms_norm] weight: expected [width] with width dividing the columns, got [60] bfloat16"},
-      {Op::kRmsNorm, [](CallSpec& c) { c.inputs[1] = vector_of(0); },
-       "[rms_norm] weight: expected [width] with width dividing the columns, got [0] bfloat16"},
-      {Op::kRmsNorm, [](CallSpec& c) { c.inputs[2] = scale(2); },
-       "[rms_norm] output_scale: expected [1] float32, got [2] float32"},
-      {Op::kRmsNorm, [](CallSpec& c) { c.inputs[2] = scale(); },
-       "[rms_norm] y: expected float8_e4m3, got bfloat16"},
-      {Op::kRmsNorm, [](CallSpec& c) { c.outputs[0].dtype = DType::kE4M3; },
-       "[rms_norm] y: expected float32 or bfloat16, got float8_e4m3"},
-      {Op::kAdd, [](CallSpec& c) { c.inputs[1] = rows_of(255); },
-       "[add] b: expected [tokens, 256], got [tokens, 255] bfloat16"},
-      {Op::kAdd, [](CallSpec& c) { c.outputs[0] = rows_of(255); },
-       "[add] y: expected [tokens, 256], got [tokens, 255]"},
-      {Op::kAdd, [](CallSpec& c) { c.outputs[0].dtype = DType::kI32; },
-       "[add] y: expected float32 or bfloat16, got int32"},
-      {Op::kAddRmsNorm, [](CallSpec& c) { c.inputs[1] = rows_of(128); },
-       "[add_rms_norm] residual: expected [tokens, 256], got [tokens, 128] bfloat16"},
-      {Op::kQuantize, [](CallSpec& c) { c.outputs[0].dtype = DType::kBF16; },
-       "[quantize] y: expected float8_e4m3, got bfloat16"},
-      {Op::kLinear,
-       [](CallSpec& c) {
-         c.params = LinearParams{{100, 27}};
-       },
-       "[linear] weight: expected rows equal to the sum of its segments, got [128, 256] "
-       "float8_e4m3"},
-      {Op::kLinear,
-       [](CallSpec& c) {
-         c.params = LinearParams{{INT64_MAX, INT64_MAX}};
-       },
-       "[linear] weight: expected rows equal to the sum of its segments, got [128, 256] "
-       "float8_e4m3"},
-      {Op::kLinear, [](CallSpec& c) { c.inputs[0] = rows_of(255, DType::kE4M3); },
-       "[linear] weight: expected 255 columns, got [128, 256] float8_e4m3"},
-      {Op::kLinear, [](CallSpec& c) { c.inputs[2] = absent(); },
-       "[linear] x: expected float8_e4m3 exactly where its scale is given, got [tokens, 256] "
-       "float8_e4m3"},
-      {Op::kLinear, [](CallSpec& c) { c.inputs[3] = scale(1); },
-       "[linear] weight_scale: expected [2] float32, got [1] float32"},
-      {Op::kLinear, [](CallSpec& c) { c.inputs[4] = vector_of(127); },
-       "[linear] bias: expected [128], got [127] bfloat16"},
-      {Op::kRope, [](CallSpec& c) { c.params = RopeParams{63}; },
-       "[rope] x: expected columns that are a multiple of an even head_dim, got [tokens, 256] "
-       "bfloat16"},
-      {Op::kRope, [](CallSpec& c) { c.params = RopeParams{-2}; },
-       "[rope] x: expected columns that are a multiple of an even head_dim, got [tokens, 256] "
-       "bfloat16"},
-      {Op::kRope, [](CallSpec& c) { c.inputs[2] = scale(64); },
-       "[rope] inverse_frequency: expected [32] float32, got [64] float32"},
-      {Op::kRope, [](CallSpec& c) { c.inputs[1] = indices(kSequences); },
-       "[rope] positions: expected [tokens] int32, got [sequences] int32"},
-      {Op::kKvAppend, [](CallSpec& c) { c.inputs[2].dtype = DType::kI32; },
-       "[kv_append] slots: expected [tokens] int64, got [tokens] int32"},
-      {Op::kKvAppend, [](CallSpec& c) { c.inputs[3] = absent(); },
-       "[kv_append] k_scale: expected exactly where the cache is float8_e4m3"},
-      {Op::kKvAppend, [](CallSpec& c) { c.outputs[1] = cache(DType::kE4M3, 3); },
-       "[kv_append] v_cache: expected [blocks, kv_heads, tokens_per_block, head_dim] for rows "
-       "[tokens, 128], got [cache_blocks, 3, 32, 64]"},
-      {Op::kRopeKvAppend,
-       [](CallSpec& c) {
-         c.inputs[1] = c.inputs[2] = tensor({kSequences, Dim::constant(128)});
-       },
-       "[rope_kv_append] k: expected a row for every token, got [sequences, 128] bfloat16"},
-      {Op::kRopeKvAppend, [](CallSpec& c) { c.inputs[2] = rows_of(64); },
-       "[rope_kv_append] v: expected [tokens, 128], got [tokens, 64] bfloat16"},
-      {Op::kAttention,
-       [](CallSpec& c) {
-         c.params = AttentionParams{.num_heads = 4, .num_kv_heads = 3, .head_dim = 64};
-       },
-       "[attention] q: expected columns of num_heads × head_dim, num_heads a multiple of "
-       "num_kv_heads, got [tokens, 256] bfloat16"},
-      {Op::kAttention, [](CallSpec& c) { c.params = AttentionParams{}; },
-       "[attention] q: expected columns of num_heads × head_dim, num_heads a multiple of "
-       "num_kv_heads, got [tokens, 256] bfloat16"},
-      {Op::kAttention, [](CallSpec& c) { c.inputs[1] = cache(DType::kBF16, 4); },
-       "[attention] k_cache: expected [blocks, 2, tokens_per_block, 64], got "
-       "[cache_blocks, 4, 32, 64] bfloat16"},
-      {Op::kAttention, [](CallSpec& c) { c.inputs[2].dtype = DType::kF32; },
-       "[attention] v_cache: expected the type of k_cache, got [cache_blocks, 2, 32, 64] float32"},
-      {Op::kAttention, [](CallSpec& c) { c.inputs[5] = indices(kTokens); },
-       "[attention] kv_length: expected [sequences] int32, got [tokens] int32"},
-      {Op::kAttention, [](CallSpec& c) { c.inputs[6] = indices(kSequences); },
-       "[attention] block_table: expected [sequences, table_width] int32, got [sequences] int32"},
-      {Op::kAttention, [](CallSpec& c) { c.inputs[7] = scale(); },
-       "[attention] k_cache: expected float8_e4m3 exactly where its scale is given, got "
-       "[cache_blocks, 2, 32, 64] bfloat16"},
-      {Op::kSwiglu, [](CallSpec& c) { c.inputs[1] = rows_of(128); },
-       "[swiglu] up: expected [tokens, 256], got [tokens, 128] bfloat16"},
-      {Op::kGatherRows, [](CallSpec& c) { c.inputs[1].dtype = DType::kI64; },
-       "[gather_rows] rows: expected [logit_rows] int32, got [logit_rows] int64"},
-  };
-  for (const BadCall& bad : cases) {
+  for (const BadCall& bad : kBadCalls) {
     CallSpec call = good(bad.op);
     bad.spoil(call);
     EXPECT_EQ(message_of(call), bad.message);

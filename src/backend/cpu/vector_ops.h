@@ -1,5 +1,5 @@
-// The inner loops of the CPU kernels, compiled once for every instruction set and chosen at run
-// time. SPDX-License-Identifier: Apache-2.0
+// The inner loops of the CPU kernels: compiled for every instruction set, chosen at run time.
+// SPDX-License-Identifier: Apache-2.0
 //
 // Goal: every variant gives the same bits: sums run over sixteen lanes whatever the register width,
 // and multiply-adds are fused everywhere. Rules and bounds in docs/numerics.md.

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/rope.h"
 
-#include "backend/cpu/rotation.h"
 #include "backend/cpu/run_kernel.h"
 #include "ops/elementwise_cases.h"
 
@@ -36,18 +35,6 @@ TEST(RopeTest, PositionZeroChangesNothing) {
   const auto y = results(Op::kRope, RopeParams{64}, {x, positions, inverse_frequencies(64)},
                          {{DType::kBF16, {1, 64}}});
   EXPECT_EQ(bytes_of(y[0]), bytes_of(x));
-}
-
-TEST(RotationTest, CosinesAndSinesAreTheNearestFloats) {
-  HostTensor frequency(DType::kF32, {1});
-  frequency.set(0, 1.0);
-  Rotation rotation(frequency.view());
-  rotation.set_position(100000);
-  const float x[2] = {1.0f, 0.0f};
-  float y[2];
-  rotation.rotate(x, y, 2);
-  EXPECT_EQ(y[0], static_cast<float>(std::cos(100000.0)));
-  EXPECT_EQ(y[1], static_cast<float>(std::sin(100000.0)));
 }
 
 }  // namespace
