@@ -38,10 +38,22 @@ struct LLM::State {
       requests[i].on_finish = [&completions, i, prompt = requests[i].prompt](RequestOutput output) {
         completions[i] = completion_of(std::move(output), prompt);
       };
-      session.engine().submit(std::move(requests[i]));
     }
+    submit_all(std::move(requests));
     session.engine().run_until_idle();
     return completions;
+  }
+
+  // All or none: where one is refused, those before it leave the engine again, and their callbacks with them.
+  void submit_all(std::vector<Request> requests) {
+    std::vector<RequestId> submitted;
+    try {
+      for (Request& request : requests) submitted.push_back(session.engine().submit(std::move(request)));
+    } catch (...) {
+      for (const RequestId id : submitted) session.engine().abort(id);
+      session.engine().run_until_idle();
+      throw;
+    }
   }
 };
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "program/program.h"
 
+#include <algorithm>
 #include <array>
 
 #include "ops/kernel.h"
@@ -42,14 +43,22 @@ bool in_range(const Program& program, TensorId id) {
 }
 
 void validate_dims(const ProgramTensor& tensor) {
-  // Small enough that a product of two dims and an element size cannot overflow.
-  constexpr int64_t kLargest = int64_t{1} << 28;
+  // A dimension and a tensor's constant part stay so small that the maxima of a step (at most 2^20 of anything)
+  // cannot overflow a byte count.
+  constexpr int64_t kLargestDim = int64_t{1} << 28, kLargestProduct = int64_t{1} << 38;
   if (tensor.shape.size() > Shape::kMaxRank) invalid(tensor.name, "rank above 8");
+  int64_t product = 1, symbols = 0;
   for (const Dim& dim : tensor.shape) {
-    if (dim.is_constant() && (dim.value < 0 || dim.value > kLargest))
-      invalid(tensor.name, "dimension out of range");
+    if (dim.is_constant() && (dim.value < 0 || dim.value > kLargestDim)) invalid(tensor.name, "dimension out of range");
     if (dim.multiple < 1 || dim.multiple > 4096) invalid(tensor.name, "multiple out of range");
+    symbols += dim.is_constant() ? 0 : 1;
+    if (dim.is_constant() && dim.value > 0 && dim.value > kLargestProduct / product) {
+      invalid(tensor.name, "too many elements");
+    }
+    if (dim.is_constant()) product *= std::max<int64_t>(dim.value, 1);
   }
+  if (symbols > 2) invalid(tensor.name, "more than two symbolic dimensions");
+  if (symbols > 0 && product > kLargestDim) invalid(tensor.name, "too many elements");
 }
 
 void validate_view(const Program& program, const ProgramTensor& tensor) {
