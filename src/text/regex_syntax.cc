@@ -19,6 +19,9 @@ constexpr std::string_view kSpaceMembers =
     "\\x09-\\x0d\\x20\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}"
     "\\x{205f}\\x{3000}";
 constexpr std::string_view kWordMembers = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+// Outside a class Oniguruma counts six superscripts and fractions of Latin-1 as words, too.
+constexpr std::string_view kWordClass =
+    "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\xb2\\xb3\\xb9\\xbc-\\xbe";
 
 constexpr std::array<std::string_view, 37> kCategories = {
     "C",  "Cc", "Cf", "Cn", "Co", "Cs", "L",  "Ll", "Lm", "Lo", "Lt", "Lu", "M",
@@ -130,7 +133,7 @@ class Rewriter {
         out_ += "\\P{White_Space}";
         return;
       case 'w':
-        return members(kWordMembers);
+        return members(in_class ? kWordMembers : kWordClass);
       case 'd':
         out_ += "\\p{Nd}";
         return;
@@ -166,7 +169,7 @@ class Rewriter {
   }
 
   bool anchor(char c) {
-    const std::string word = fmt::format("[{}]", kWordMembers);
+    const std::string word = fmt::format("[{}]", kWordClass);
     switch (c) {
       case 'A':
       case 'z':
@@ -174,7 +177,7 @@ class Rewriter {
         out_ += fmt::format("\\{}", c);
         return true;
       case 'W':
-        out_ += fmt::format("[^{}]", kWordMembers);
+        out_ += fmt::format("[^{}]", kWordClass);
         return true;
       case 'b':
         out_ += fmt::format("(?:(?<={0})(?!{0})|(?<!{0})(?={0}))", word);

@@ -116,6 +116,8 @@ bool is_white_space(uint32_t c) {
 
 bool is_numeric(uint32_t c) {
   if (c < 0x80) return c >= '0' && c <= '9';
+  // Numbers that came with Unicode 17.
+  if ((c >= 0x11DE0 && c <= 0x11DE9) || (c >= 0x16FF4 && c <= 0x16FF6)) return true;
   const auto category = category_of(c);
   return category == UTF8PROC_CATEGORY_ND || category == UTF8PROC_CATEGORY_NL ||
          category == UTF8PROC_CATEGORY_NO;

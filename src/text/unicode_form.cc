@@ -5,8 +5,10 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <iterator>
 #include <vector>
 
+#include "text/newer_unicode.h"
 #include "text/unicode.h"
 
 namespace octavo {
@@ -14,17 +16,31 @@ namespace {
 
 int combining_class(utf8proc_int32_t c) { return utf8proc_get_property(c)->combining_class; }
 
-std::vector<utf8proc_int32_t> decompose(std::string_view text, int options) {
-  std::vector<utf8proc_int32_t> out;
-  out.reserve(text.size());
+// Stands for a character that is to pass unchanged; a noncharacter without any properties.
+constexpr utf8proc_int32_t kUntouched = 0x10FFFF;
+
+struct Decomposed {
+  std::vector<utf8proc_int32_t> characters;
+  std::vector<uint32_t> untouched;  // what the places of kUntouched hold, in order
+};
+
+Decomposed decompose(std::string_view text, int options) {
+  Decomposed out;
+  out.characters.reserve(text.size());
   for (size_t at = 0; at < text.size();) {
     const CodePoint c = decode_code_point(text, at);
+    at += c.bytes;
+    if (c.value == kUntouched || is_unknown_to_normalizer(c.value)) {
+      out.characters.push_back(kUntouched);
+      out.untouched.push_back(c.value);
+      continue;
+    }
     utf8proc_int32_t parts[32];  // the longest compatibility decomposition has 18
     int boundary = 0;
     const auto count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c.value), parts, 32,
                                                static_cast<utf8proc_option_t>(options), &boundary);
-    out.insert(out.end(), parts, parts + std::clamp<utf8proc_ssize_t>(count, 0, 32));
-    at += c.bytes;
+    out.characters.insert(out.characters.end(), parts,
+                          parts + std::clamp<utf8proc_ssize_t>(count, 0, 32));
   }
   return out;
 }
@@ -52,17 +68,19 @@ std::string to_unicode_form(std::string_view text, UnicodeForm form) {
   const bool compose = form == UnicodeForm::kNfc || form == UnicodeForm::kNfkc;
   const bool compatible = form == UnicodeForm::kNfkc || form == UnicodeForm::kNfkd;
   const int options = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | (compatible ? UTF8PROC_COMPAT : 0);
-  auto characters = decompose(text, options);
+  auto [characters, untouched] = decompose(text, options);
   order_marks(characters);
-  auto count = static_cast<utf8proc_ssize_t>(characters.size());
   if (compose) {
     const int how = UTF8PROC_STABLE | UTF8PROC_COMPOSE;
-    count = utf8proc_normalize_utf32(characters.data(), count, static_cast<utf8proc_option_t>(how));
+    const auto count = utf8proc_normalize_utf32(characters.data(), std::ssize(characters),
+                                                static_cast<utf8proc_option_t>(how));
+    characters.resize(static_cast<size_t>(std::max<utf8proc_ssize_t>(count, 0)));
   }
   std::string out;
   out.reserve(text.size());
-  for (utf8proc_ssize_t i = 0; i < count; ++i) {
-    append_code_point(static_cast<uint32_t>(characters[static_cast<size_t>(i)]), out);
+  auto next_untouched = untouched.begin();
+  for (const utf8proc_int32_t c : characters) {
+    append_code_point(c == kUntouched ? *next_untouched++ : static_cast<uint32_t>(c), out);
   }
   return out;
 }

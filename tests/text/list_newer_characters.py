@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-# Prints the table of src/text/newer_unicode.cc: characters that `tokenizers` knows and Unicode 14 does not.
+# Prints the tables of src/text/newer_unicode.cc, by what the `tokenizers` package does with each character.
 # SPDX-License-Identifier: Apache-2.0
-"""Needs Python 3.11 (its unicodedata is Unicode 14, as PCRE2 10.42's) and the `tokenizers` package."""
+"""Needs Python 3.11 (its unicodedata is Unicode 14, as PCRE2 10.42's), `unicodedata2` and `tokenizers`."""
 import unicodedata
 
-from tokenizers import Regex, pre_tokenizers
+import unicodedata2
+from tokenizers import Regex, normalizers, pre_tokenizers
 
 CATEGORIES = "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cf".split()
 # (category, UTF-8 length) -> an older character of the same category and length.
@@ -17,13 +18,15 @@ STAND_INS = {
 HAN = 0x20000
 
 
+CHARACTERS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+
+
 def reference_categories():
     known = {}
-    characters = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
     for category in CATEGORIES:
         split = pre_tokenizers.Split(Regex(r"\p{%s}" % category), "removed", invert=True)
-        for at in range(0, len(characters), 4096):
-            for piece, _ in split.pre_tokenize_str("".join(map(chr, characters[at:at + 4096]))):
+        for at in range(0, len(CHARACTERS), 4096):
+            for piece, _ in split.pre_tokenize_str("".join(map(chr, CHARACTERS[at:at + 4096]))):
                 known.update((ord(c), category) for c in piece)
     return known
 
@@ -42,7 +45,27 @@ def ranges(known):
     return rows
 
 
+def unknown_to_normalizer():
+    rows = []
+    for c in CHARACTERS:
+        text = chr(c)
+        active = unicodedata2.combining(text) or (unicodedata2.decomposition(text) and not 0xAC00 <= c < 0xD7A4)
+        if not active or any(normalizers.NFKD().normalize_str(t) != t for t in [text, "a" + text + "\u0334", "a\u0345" + text]):
+            continue
+        if rows and rows[-1][1] == c - 1:
+            rows[-1][1] = c
+        else:
+            rows.append([c, c])
+    return rows
+
+
+def print_cells(title, form, rows, columns):
+    print(title)
+    cells = [form % tuple(row) for row in rows]
+    for at in range(0, len(cells), columns):
+        print("    " + " ".join(cells[at:at + columns]))
+
+
 if __name__ == "__main__":
-    cells = ["{0x%X, 0x%X, 0x%X}," % tuple(row) for row in ranges(reference_categories())]
-    for at in range(0, len(cells), 3):
-        print("    " + " ".join(cells[at:at + 3]))
+    print_cells("kNewer", "{0x%X, 0x%X, 0x%X},", ranges(reference_categories()), 3)
+    print_cells("kUnknownToNormalizer", "{0x%X, 0x%X},", unknown_to_normalizer(), 5)

@@ -1,9 +1,10 @@
 // A test tool: encodes and decodes texts from stdin, for comparison with another tokenizer.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Input: records of "<mode> <bytes>\n" and that many bytes. Mode e: encode, p: encode_plain.
-// Output, a line a record: {"ids": […], "text": decoded, "stream": decoded piece by piece},
-// "text" with special tokens, "stream" without.
+// Input: records of "<mode> <bytes>\n" and that many bytes. Mode e: encode, p: encode_plain, t:
+// time of encode and decode in seconds, printed instead. Output, a line a record: {"ids": […],
+// "text": decoded, "stream": decoded piece by piece}, "text" with special tokens, "stream" without.
+#include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -21,6 +22,18 @@ std::string stream(const octavo::Tokenizer& tokenizer, const std::vector<int32_t
   return text + detokenizer.finish();
 }
 
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void print_times(const octavo::Tokenizer& tokenizer, const std::string& text) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto ids = tokenizer.encode(text);
+  const double encode_s = seconds_since(start);
+  tokenizer.decode(ids);
+  std::cout << encode_s << ' ' << seconds_since(start) - encode_s << '\n';
+}
+
 void run(const octavo::Tokenizer& tokenizer) {
   char mode = 0;
   size_t bytes = 0;
@@ -28,6 +41,10 @@ void run(const octavo::Tokenizer& tokenizer) {
     std::cin.get();
     std::string text(bytes, '\0');
     std::cin.read(text.data(), static_cast<std::streamsize>(bytes));
+    if (mode == 't') {
+      print_times(tokenizer, text);
+      continue;
+    }
     const auto ids = mode == 'p' ? tokenizer.encode_plain(text) : tokenizer.encode(text);
     std::cout << nlohmann::json{{"ids", ids},
                                 {"text", tokenizer.decode(ids, /*skip_special_tokens=*/false)},
