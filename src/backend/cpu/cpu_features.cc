@@ -1,5 +1,6 @@
 // Detection of instruction sets; the compiler's runtime also asks whether the system saves the
-// registers. SPDX-License-Identifier: Apache-2.0
+// registers.
+// SPDX-License-Identifier: Apache-2.0
 #include "backend/cpu/cpu_features.h"
 
 #include <algorithm>

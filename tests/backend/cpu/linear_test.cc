@@ -1,5 +1,5 @@
-// Tests of the linear kernels: each against a double-precision oracle within the bound of fp32
-// sums. SPDX-License-Identifier: Apache-2.0
+// Tests of the linear kernels: each against a double-precision oracle, within the bound of fp32.
+// SPDX-License-Identifier: Apache-2.0
 #include "backend/cpu/linear.h"
 
 #include <gtest/gtest.h>
