@@ -1,5 +1,6 @@
 // Speed of the CPU linear kernels on the shapes of Llama-3.2-1B: weights streamed at one row as a
-// share of memory bandwidth, many rows against oneDNN. SPDX-License-Identifier: Apache-2.0
+// share of memory bandwidth, many rows against oneDNN.
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
 #include <algorithm>

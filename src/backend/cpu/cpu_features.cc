@@ -1,4 +1,5 @@
-// Detection of instruction sets, through the compiler's runtime: that asks the system, too.
+// Detection of instruction sets; the compiler's runtime also asks whether the system saves the
+// registers.
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cpu/cpu_features.h"
 

@@ -6,7 +6,6 @@
 #include <array>
 #include <cstring>
 
-#include "backend/cpu/gemm_intrinsics.h"
 #include "numerics/bf16.h"
 #include "numerics/e4m3.h"
 

@@ -8,7 +8,6 @@
 #if OCTAVO_X86_64
 #include <array>
 
-#include "backend/cpu/gemm_intrinsics.h"
 #include "numerics/bf16.h"
 #include "numerics/e4m3.h"
 

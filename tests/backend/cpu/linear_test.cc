@@ -1,4 +1,4 @@
-// Tests of the linear kernels: each against a double oracle within the bound of fp32 sums.
+// Tests of the linear kernels: each against a double-precision oracle, within the bound of fp32.
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cpu/linear.h"
 
