@@ -150,6 +150,17 @@ void add_seed(CLI::App& app, uint64_t& seed, const std::string& name) {
       ->type_name("INT");
 }
 
+void add_threads(CLI::App& app, int& threads) {
+  const auto read = [&threads](const std::string& word) {
+    const std::optional<int64_t> parsed = parse_int(word);
+    if (!parsed || *parsed < 0 || *parsed > 4096) return false;
+    threads = static_cast<int>(*parsed);
+    return true;
+  };
+  add_parsed(app, "threads", "CPU threads; 0: all that this process may use", "an integer from 0 to 4096", "0", read)
+      ->type_name("INT");
+}
+
 void add_build_options(CLI::App& app, BuildConfig& config) {
   const auto text = [&](const char* name, std::string& value, const char* help) {
     add_text(app, name, value, help)->group("Build");
@@ -196,6 +207,7 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
   add_text(app, "qformat", options.qformat, "of dummy weights: fp8 or full_prec")->group("Model");
   add_flag(app, "deterministic", options.deterministic, "only kernels whose results do not depend on the batch")
       ->group("Model");
+  add_threads(app, options.threads);
   add_build_options(app, options.build_config);
 }
 

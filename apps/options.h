@@ -42,6 +42,9 @@ CLI::Option* add_float(CLI::App& app, const std::string& name, double& value, Fl
                        const std::string& help);
 CLI::Option* add_float(CLI::App& app, const std::string& name, std::optional<double>& value, FloatLimits limits,
                        const std::string& help);
+// --threads.
+void add_threads(CLI::App& app, int& threads);
+
 // --seed: an unsigned 64-bit number.
 void add_seed(CLI::App& app, uint64_t& seed, const std::string& name = "seed");
 

@@ -47,6 +47,7 @@ std::vector<Command> add_quantize(CLI::App& program) {
   add_flag(app, "allow_nonfinite", options->allow_nonfinite, "accept weights that are NaN or infinite");
   add_int(app, "skip_bad_lines", options->skip_bad_lines, {0}, "malformed lines of the data set to skip");
   add_seed(app, options->seed);
+  add_threads(app, options->threads);
   add_flag(app, "overwrite", options->overwrite, "replace the output folder");
   return {{&app, [options] {
              const QuantizeReport report = quantize(*options, *stderr_progress());

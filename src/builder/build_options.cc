@@ -121,6 +121,19 @@ void check_parallelism(const BuildConfig& options, const ModelConfig& config,
   }
 }
 
+// What a CUDA device would do differently and the CPU does not.
+void add_cpu_notices(const PluginConfig& plugins, bool gemm_plugin, std::vector<std::string>& notices) {
+  if (plugins.use_fp8_context_fmha) refuse("--use_fp8_context_fmha enable", "the CPU backend has no FP8 attention");
+  if (gemm_plugin) notices.push_back("the CPU backend runs the unfused meaning of the GEMM plugins");
+  if (plugins.gemm_plugin == "disable") notices.push_back("--gemm_plugin has no effect on the CPU");
+  if (!plugins.use_paged_context_fmha) {
+    notices.push_back("--use_paged_context_fmha disable has no effect on the CPU: its attention reads the paged cache");
+  }
+  if (!plugins.multiple_profiles) {
+    notices.push_back("--multiple_profiles disable has no effect on the CPU: it has one profile");
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> check_build_options(const BuildConfig& options, const ModelConfig& config,
@@ -138,12 +151,7 @@ std::vector<std::string> check_build_options(const BuildConfig& options, const M
                           plugins.low_latency_gemm_plugin == "fp8" ||
                           plugins.low_latency_gemm_swiglu_plugin == "fp8" ||
                           plugins.gemm_plugin == "fp8" || plugins.gemm_plugin == "bfloat16";
-  if (resolved_device(options) == DeviceType::kCpu && gpu_plugin) {
-    notices.push_back("the CPU backend runs the unfused meaning of the GEMM plugins");
-  }
-  if (resolved_device(options) == DeviceType::kCpu && plugins.use_fp8_context_fmha) {
-    refuse("--use_fp8_context_fmha enable", "the CPU backend has no FP8 attention");
-  }
+  if (resolved_device(options) == DeviceType::kCpu) add_cpu_notices(plugins, gpu_plugin, notices);
   if (config.dtype == DType::kF16 && options.dtype == "auto") {
     notices.push_back("float16 weights run as bfloat16");
   }
