@@ -12,10 +12,6 @@
 namespace octavo {
 namespace {
 
-constexpr const char* kTokenizerFiles[] = {"tokenizer.json", "tokenizer_config.json",
-                                           "generation_config.json", "special_tokens_map.json",
-                                           "chat_template.jinja"};
-
 nlohmann::json plans_json(const Blueprint& blueprint) {
   nlohmann::json plans = nlohmann::json::array();
   for (const Plan& plan : blueprint.plans) plans.push_back(to_json(plan));
@@ -36,14 +32,6 @@ std::string build_id(const nlohmann::json& engine, const nlohmann::json& plans,
                      const nlohmann::json& provenance) {
   const std::string text = engine.dump() + plans.dump() + provenance.dump();
   return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
-}
-
-void copy_tokenizer(const ModelDir& model, AtomicDirectory& output) {
-  const Directory source = Directory::open(model.path);
-  for (const char* name : kTokenizerFiles) {
-    if (!source.contains(name)) continue;
-    output.write(name, source.open_file(name).read_text());
-  }
 }
 
 }  // namespace
@@ -68,7 +56,7 @@ void write_engine(const ModelDir& model, const Blueprint& blueprint,
   }
   writer.finish();
   model.verify_unchanged();
-  copy_tokenizer(model, output);
+  for (const auto& [name, text] : companion_files(model)) output.write(name, text);
   const nlohmann::json config = {
       {"octavo_engine", {{"format_version", 1}, {"build_id", id}, {"ranks", 1}}},
       {"engine", engine},

@@ -116,4 +116,14 @@ ModelDir open_model_dir(const std::filesystem::path& path, LoadFormat load_forma
   return model;
 }
 
+std::vector<std::pair<std::string, std::string>> companion_files(const ModelDir& model) {
+  const Directory directory = Directory::open(model.path);
+  std::vector<std::pair<std::string, std::string>> files;
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json",
+                           "special_tokens_map.json", "chat_template.jinja"}) {
+    if (directory.contains(name)) files.emplace_back(name, directory.open_file(name).read_text());
+  }
+  return files;
+}
+
 }  // namespace octavo

@@ -36,4 +36,7 @@ ModelDir open_model_dir(const std::filesystem::path& path,
                         LoadFormat load_format = LoadFormat::kAuto,
                         const CheckpointQuantization& dummy_quantization = {});
 
+// What travels with a model unchanged, by file name: tokenizer, generation config, chat template.
+std::vector<std::pair<std::string, std::string>> companion_files(const ModelDir& model);
+
 }  // namespace octavo

@@ -10,18 +10,7 @@
 namespace octavo {
 namespace {
 
-// Files of the folder that describe the model or its tokenizer and stay as they are.
-constexpr const char* kCopied[] = {"generation_config.json", "tokenizer.json", "tokenizer_config.json",
-                                   "special_tokens_map.json", "chat_template.jinja"};
-
 constexpr int64_t kPieceBytes = int64_t{64} << 20;  // of a tensor held at a time
-
-void copy_files(const ModelDir& model, AtomicDirectory& output) {
-  const Directory source = Directory::open(model.path);
-  for (const char* name : kCopied) {
-    if (source.contains(name)) output.write(name, source.open_file(name).read_text());
-  }
-}
 
 void write_tensor(SafetensorsWriter& writer, const WeightSource& weights, const TensorSpec& spec) {
   const int64_t rows = spec.shape.rank() == 0 ? 1 : spec.shape[0];
@@ -58,7 +47,7 @@ void export_checkpoint(const ModelDir& model, const QuantizationPlan& plan, cons
   }
   writer.finish();
   model.verify_unchanged();
-  copy_files(model, output);
+  for (const auto& [name, text] : companion_files(model)) output.write(name, text);
   output.write("hf_quant_config.json", hf_quant_config_json(plan.quantization).dump(2) + "\n");
   output.write("octavo_manifest.json", options.manifest.dump(2) + "\n");
   nlohmann::json config = model.config_json;
