@@ -4,6 +4,10 @@
 
 #include <gtest/gtest.h>
 
+// Sanitizers end the program on a huge request unless told to fail it as the C library does.
+extern "C" const char* __asan_default_options() { return "allocator_may_return_null=1"; }
+extern "C" const char* __tsan_default_options() { return "allocator_may_return_null=1"; }
+
 namespace octavo {
 namespace {
 
