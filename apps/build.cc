@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "commands.h"
+#include "interrupt.h"
 #include "options.h"
 
 namespace octavo::app {
@@ -19,7 +20,8 @@ std::vector<Command> add_build(CLI::App& program) {
   add_flag(app, "overwrite", options->overwrite, "replace the output folder");
   add_build_options(app, options->config);
   return {{&app, [options] {
-             const BuildReport report = build(*options, *stderr_progress());
+             Interruptible progress(stderr_progress());
+             const BuildReport report = build(*options, progress);
              for (const std::string& notice : report.notices) fmt::print(stderr, "notice: {}\n", notice);
              fmt::print("{}{}: {:.1f} MB of weights, {} bytes of KV cache a token, {} calls a layer, {:.1f} s\n",
                         options->dry_run ? "(dry run) " : "", options->output_dir.string(),

@@ -8,6 +8,7 @@
 #include <new>
 
 #include "commands.h"
+#include "interrupt.h"
 #include "octavo/error.h"
 #include "options.h"
 
@@ -68,6 +69,16 @@ int report_extras(CLI::App& program) {
                                  nearest.empty() ? "" : "; did you mean " + nearest + "?"));
 }
 
+// The last of several values counts; that one was overridden should not go unnoticed.
+void warn_of_repeats(CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    const std::vector<std::string>& values = option->results();
+    const bool last_counts = option->get_multi_option_policy() == CLI::MultiOptionPolicy::TakeLast;
+    if (!last_counts || std::adjacent_find(values.begin(), values.end(), std::not_equal_to<>()) == values.end()) continue;
+    fmt::print(stderr, "warning: --{} is given twice; {} counts\n", option->get_lnames().front(), printable(values.back()));
+  }
+}
+
 int run_command(CLI::App& program, const std::vector<Command>& commands) {
   for (const Command& command : commands) {
     if (&innermost(program) == command.parser) return command.run();
@@ -92,6 +103,7 @@ int run(int argc, char** argv) {
     if (error.get_exit_code() == 0) return program.exit(error);
     return usage_error(error.what());
   }
+  warn_of_repeats(innermost(program));
   return run_command(program, commands);
 }
 
@@ -109,6 +121,9 @@ int main(int argc, char** argv) {
   } catch (const octavo::Error& error) {
     fmt::print(stderr, "error: {}\n", error.what());
     code = octavo::exit_code(error.category());
+  } catch (const octavo::app::Interrupted& interrupted) {
+    fmt::print(stderr, "error: interrupted by signal {}; nothing was written\n", interrupted.signal);
+    return 128 + interrupted.signal;
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "error: out of host memory\n");
     code = octavo::exit_code(octavo::ErrorCategory::kOutOfMemory);

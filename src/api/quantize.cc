@@ -12,6 +12,7 @@
 #include "builder/build_options.h"
 #include "core/log.h"
 #include "io/output_target.h"
+#include "numerics/e4m3.h"
 #include "quant/calibration_set.h"
 #include "quant/calibrator.h"
 #include "quant/export.h"
@@ -52,7 +53,7 @@ nlohmann::json manifest_json(const QuantizeOptions& options, const CalibrationSe
   nlohmann::json clipped = nlohmann::json::object();
   for (const auto& [module, of_module] : statistics.inputs) {
     const auto scale = plan.scales.find(module + ".input_scale");
-    if (scale != plan.scales.end()) clipped[module] = of_module.share_above(scale->second * 448.0f);
+    if (scale != plan.scales.end()) clipped[module] = of_module.share_above(scale->second * kE4M3RoundsToMax);
   }
   return {{"program", "octavo 0.1.0"},
           {"qformat", options.qformat},
@@ -138,6 +139,7 @@ QuantizeReport quantize(const QuantizeOptions& options, Progress& progress) {
                 {.batch_size = options.batch_size,
                  .dtype = activation_dtype({.dtype = options.dtype}, model.config),
                  .observe_lm_head = options.quantize_lm_head,
+                 .allow_nonfinite = options.allow_nonfinite,
                  .progress = bar(progress, "calibrating layers")});
   const QuantizationPlan plan = plan_quantization(model, format, statistics,
                                                   {.exclude_modules = options.exclude_modules,

@@ -146,8 +146,10 @@ Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source)
   const std::byte* end = at + tensor.bytes();
   for (const std::string& name : weight.parts) {
     const Tensor part = read_tensor_as(source, name, weight.info.dtype);
+    // A NaN code would spread over every token without any other trace.
+    if (part.dtype() == DType::kE4M3) require_finite(source, name, part.view());
     if (part.bytes() > end - at)
-      throw bad_file("", name, "does not fit the Program's weight " + weight.name);
+      throw bad_file(source.file_of(name), name, "does not fit the Program's weight " + weight.name);
     at = std::copy_n(part.data(), part.bytes(), at);
   }
   if (at != end)

@@ -149,7 +149,7 @@ def main():
         sys.exit(__doc__)
     octavo, rows = os.path.abspath(sys.argv[1]), sys.argv[2:]
     started = time.monotonic()
-    cases = [case for module in MODULES for case in module.cases()] + cases_signals.cases()
+    cases = [case for module in MODULES for case in module.cases()] + list(cases_signals.cases())
     if rows:
         cases = [case for case in cases if any(re.fullmatch(row + r"(\D.*)?", case.row) for row in rows)]
     failed = 0
