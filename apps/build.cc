@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <cstdio>
+
 #include "commands.h"
 #include "interrupt.h"
 #include "options.h"
@@ -22,7 +24,7 @@ std::vector<Command> add_build(CLI::App& program) {
   return {{&app, [options] {
              Interruptible progress(stderr_progress());
              const BuildReport report = build(*options, progress);
-             for (const std::string& notice : report.notices) fmt::print(stderr, "notice: {}\n", notice);
+             for (const std::string& notice : report.notices) std::fputs(("notice: " + notice + "\n").c_str(), stderr);
              fmt::print("{}{}: {:.1f} MB of weights, {} bytes of KV cache a token, {} calls a layer, {:.1f} s\n",
                         options->dry_run ? "(dry run) " : "", options->output_dir.string(),
                         static_cast<double>(report.weight_bytes) / 1e6, report.kv_bytes_per_token,

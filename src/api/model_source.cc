@@ -71,7 +71,10 @@ void check_as_built(const BuildConfig& asked, const EngineConfig& built) {
 }  // namespace
 
 const Tokenizer& LoadedModel::required_tokenizer() const {
-  if (!tokenizer) throw bad_file((source / "tokenizer.json").string(), "", "expected a file, got none");
+  if (!tokenizer) {
+    Tokenizer::load(source);  // says what is there instead
+    throw bad_file((source / "tokenizer.json").string(), "", "appeared while the model was loaded");
+  }
   return *tokenizer;
 }
 

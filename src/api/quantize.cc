@@ -26,6 +26,9 @@ void check(const QuantizeOptions& options) {
     if (!condition) throw Error(ErrorCategory::kUsage, std::string(what));
   };
   require(options.kv_cache_dtype == "none" || options.kv_cache_dtype == "fp8", "--kv_cache_dtype: expected none|fp8");
+  for (const std::string& pattern : options.exclude_modules) {
+    require(pattern == printable(pattern, pattern.size()), "--exclude_modules: expected printable text in UTF-8");
+  }
   require(options.calib_size >= 1, "--calib_size: expected at least 1");
   require(options.batch_size >= 1 && options.batch_size <= 4096, "--batch_size: expected 1 to 4096");
   require(options.calib_max_seq_length >= 1, "--calib_max_seq_length: expected at least 1");
@@ -159,7 +162,8 @@ QuantizeReport quantize(const QuantizeOptions& options, Progress& progress) {
                         .bytes_before = model.weight_bytes,
                         .bytes_after = directory_bytes(options.output_dir),
                         .warnings = plan.warnings};
-  add_sample_texts(report, options);
+  // What is not finite was asked for, but cannot run.
+  if (plan.nonfinite.empty()) add_sample_texts(report, options);
   report.worst_modules = worst_modules(model, plan, set.samples.front(), pool);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;

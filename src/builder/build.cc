@@ -117,14 +117,14 @@ Draft draft_program(const ModelDir& model, const BuildConfig& options) {
 }
 
 Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
-                         const KernelRegistry& registry) {
+                         const KernelRegistry& registry, std::span<const Fusion> fusions) {
   Blueprint blueprint;
   const CheckpointFacts facts{.quantized = has_quantized_linear(model),
                               .kv_scales = has_kv_scales(model)};
   blueprint.notices = check_build_options(options, model.config, facts);
   blueprint.config = engine_config(model, options);
   Draft draft = draft_program(model, options);
-  for (const Fusion& fusion : fusion_table()) {
+  for (const Fusion& fusion : fusions) {
     if (fusion.enabled(options)) fusion.apply(draft);
   }
   remove_dead_tensors(draft.program);

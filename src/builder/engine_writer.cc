@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "builder/engine_writer.h"
 
-#include <xxhash.h>
-
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "io/atomic_directory.h"
 #include "io/engine_file_writer.h"
+#include "io/engine_identity.h"
 
 namespace octavo {
 namespace {
@@ -31,19 +31,20 @@ std::vector<EngineTensor> declared_tensors(const Blueprint& blueprint) {
   return tensors;
 }
 
-// Ties the files of one build together: rank files of another build are refused by it.
-std::string build_id(const nlohmann::json& engine, const nlohmann::json& plans,
-                     const nlohmann::json& provenance) {
-  const std::string text = engine.dump() + plans.dump() + provenance.dump();
-  return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
-}
-
-void copy_tokenizer(const ModelDir& model, AtomicDirectory& output) {
+// The files' texts by name.
+std::map<std::string, std::string> tokenizer_files(const ModelDir& model) {
+  std::map<std::string, std::string> files;
   const Directory source = Directory::open(model.path);
   for (const char* name : kTokenizerFiles) {
-    if (!source.contains(name)) continue;
-    output.write(name, source.open_file(name).read_text());
+    if (source.contains(name)) files[name] = source.open_file(name).read_text();
   }
+  return files;
+}
+
+nlohmann::json checksums_of(const std::map<std::string, std::string>& files) {
+  nlohmann::json checksums = nlohmann::json::object();
+  for (const auto& [name, text] : files) checksums[name] = file_checksum(text);
+  return checksums;
 }
 
 }  // namespace
@@ -54,9 +55,14 @@ void write_engine(const ModelDir& model, const Blueprint& blueprint,
                          {.overwrite = options.overwrite,
                           .inputs = {model.path},
                           .needed_bytes = static_cast<uint64_t>(blueprint.weight_bytes())});
-  const nlohmann::json engine = to_json(blueprint.config);
   const nlohmann::json plans = plans_json(blueprint);
-  const std::string id = build_id(engine, plans, options.provenance);
+  const std::map<std::string, std::string> files = tokenizer_files(model);
+  nlohmann::json config = {{"engine", to_json(blueprint.config)},
+                           {"model_config", model.config_json},
+                           {"provenance", options.provenance},
+                           {"files", checksums_of(files)}};
+  const std::string id = engine_build_id(config, plans);
+  config["octavo_engine"] = {{"format_version", 1}, {"build_id", id}, {"ranks", 1}};
   EngineFileWriter writer(output.create("rank0.engine"),
                           {{"build_id", id}, {"rank", 0}, {"plans", plans}},
                           declared_tensors(blueprint));
@@ -68,12 +74,7 @@ void write_engine(const ModelDir& model, const Blueprint& blueprint,
   }
   writer.finish();
   model.verify_unchanged();
-  copy_tokenizer(model, output);
-  const nlohmann::json config = {
-      {"octavo_engine", {{"format_version", 1}, {"build_id", id}, {"ranks", 1}}},
-      {"engine", engine},
-      {"model_config", model.config_json},
-      {"provenance", options.provenance}};
+  for (const auto& [name, text] : files) output.write(name, text);
   output.commit(config.dump(2) + "\n");
 }
 

@@ -114,12 +114,12 @@ def meaning_cases():
     yield c("15", "pretraining_tp", fields(pretraining_tp=2), r"pretraining_tp: expected 1", 4)
     yield c("15", "torch_dtype", fields(torch_dtype="int8"), r'torch_dtype: expected float32, bfloat16 or float16, got "int8"', 4)
     for key in ("attention_bias", "mlp_bias"):
-        yield c("15", f"{key} without tensors", fields(**{key: True}), r"\.bias: expected \[\d+\], got none")
+        yield c("15", f"{key} without tensors", fields(**{key: True}), rf"{key}: expected false", 4)
         yield c("15", f"{key} a number", fields(**{key: 1}), rf"{key}: expected true or false, got 1")
     yield c("15", "unknown key", fields(favourite_colour="blue"), r"MB of weights", 0)
     huge = dict(hidden_size=1 << 24, intermediate_size=1 << 24, num_hidden_layers=64, num_attention_heads=4096, num_key_value_heads=4096, head_dim=1024, vocab_size=1 << 24)
     yield c("17", "weights of 10 PB", fields(**huge), r"tensors do not fit config\.json")
-    yield c("17", "dummy weights of 10 PB", fields(**huge), r"bytes (are )?needed", 6, (*GENERATE, "--load_format", "dummy"))
+    yield c("17", "dummy weights of 10 PB", fields(**huge), r"cannot allocate \d+ bytes of host memory", 6, (*GENERATE, "--load_format", "dummy"))
     for key, value in (("temperature", -1), ("temperature", "1"), ("top_p", 2), ("top_k", -1), ("top_k", 2**31)):
         yield c("18", f"{key} {value!r}", fields("generation_config.json", **{key: value}), rf"generation_config\.json: {key}: expected ")
     yield c("18", "an array", text("[]", "generation_config.json"), r"generation_config\.json: expected an object")

@@ -35,9 +35,11 @@ def word_cases():
 
 
 def number_cases():
-    for word in ("", "abc", " 5", "5 ", "+5", "0x10", "1e3", "-1", "1e99", "9223372036854775808", "nan", "٥", "5,0", "1_000", "0"):
+    for option, value in (("max_batch_size", "INT"), ("max_seq_len", "INT")):
+        yield f("3", f"no {option}", (*BUILD, f"--{option}="), rf"--{option}: 1 required {value} missing")
+    for word in ("abc", " 5", "5 ", "+5", "0x10", "1e3", "-1", "1e99", "9223372036854775808", "nan", "٥", "5,0", "1_000", "0"):
         yield f("3", f"integer {word!r}", (*BUILD[:-2], f"--max_batch_size={word}"), rf'--max_batch_size: expected an integer, at least 1, got "')
-    for word in ("", "abc", " 1", "+1", "0x1p1", "nan", "inf", "1e400", "-0.1", "2.1", "1,5", "٥"):
+    for word in ("abc", " 1", "+1", "0x1p1", "nan", "inf", "1e400", "-0.1", "2.1", "1,5", "٥"):
         yield f("3", f"number {word!r}", (*PROMPT, f"--temperature={word}"), r'--temperature: expected a number from 0 to 2, got "')
     yield f("3", "seed", (*QUANTIZE, "--seed", "-1"), r'--seed: expected an integer from 0 to 18446744073709551615, got "-1"')
     yield f("3", "share", ("eval", "compare", "--reference", "model", "--model_dir", "model", "--dataset", "x", "--max_ppl_increase", "one%"), r"--max_ppl_increase: expected a share such as 1% or 0\.01")
@@ -139,6 +141,15 @@ def broken_streams(fixtures, folder):
             yield f"{what}: the engine is not whole: {checked.stderr[-200:]!r}"
 
 
+def long_output(fixtures, folder):
+    """More than a buffer, so that it is the print itself that fails."""
+    copy_model(fixtures.folder / "engine", folder / "engine")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([fixtures.octavo, "inspect", "engine", "--kernels", "--json"], cwd=folder, stdout=full, stderr=subprocess.PIPE, timeout=60)
+    if done.returncode != 5 or not done.stderr.startswith(b"error: "):
+        yield f"expected exit 5, got {done.returncode}: {done.stderr[-300:]!r}"
+
+
 def closed_pipe(fixtures, folder):
     copy_model(fixtures.folder / "engine", folder / "engine")
     read, write = os.pipe()
@@ -153,5 +164,6 @@ def cases():
     for table in (word_cases, number_cases, path_cases, meaning_cases):
         yield from table()
     yield Scenario("F17", "streams that fail", lambda fixtures, folder: list(broken_streams(fixtures, folder)))
+    yield Scenario("F17", "long output to a full disk", lambda fixtures, folder: list(long_output(fixtures, folder)))
     yield Scenario("F17", "closed pipe", lambda fixtures, folder: list(closed_pipe(fixtures, folder)))
     yield Scenario("F14", "pairwise sets of options", lambda fixtures, folder: list(pairwise.run(fixtures, folder)))

@@ -114,8 +114,8 @@ def shard_cases():
     for value in (1, None, ["a"], {}):
         yield s("26", f"shard {value!r}", weight_map(value), r"weight_map\.lm_head\.weight: expected a string, got")
     yield s("26", "link out", special_shard(lambda path, folder: path.symlink_to("../outside.safetensors")), r"odd\.safetensors: ")
-    yield s("26", "directory", special_shard(lambda path, folder: path.mkdir()), r"odd\.safetensors: expected a regular file, got a directory")
-    yield s("26", "FIFO", special_shard(lambda path, folder: os.mkfifo(path)), r"odd\.safetensors: expected a regular file, got a FIFO")
+    yield s("26", "directory", special_shard(lambda path, folder: path.mkdir()), r"odd\.safetensors: expected a regular file")
+    yield s("26", "FIFO", special_shard(lambda path, folder: os.mkfifo(path)), r"odd\.safetensors: expected a regular file")
     yield s("26", "device", special_shard(lambda path, folder: path.symlink_to("/dev/zero")), r"odd\.safetensors: ")
     yield s("27", "shard missing", sharded(lambda model, folder: model.file("model-00002-of-00002.safetensors").unlink()),
             r"model-00002-of-00002\.safetensors: cannot open: No such file")
@@ -146,7 +146,7 @@ def folder_cases():
             r"up_proj\.weight: expected \[128, 64\], got \[64, 128\]")
     yield s("32", "no prefix", rename_all(lambda name: name.removeprefix("model.")), r"20 tensors do not fit config\.json: .*; …$")
     yield s("33", "directory for the weights", lambda models, folder: (instead()(models, folder), models["model"].file("model.safetensors").mkdir()),
-            r"model\.safetensors: expected a regular file, got a directory")
+            r"model\.safetensors: expected a regular file")
     yield s("33", "file for the folder", lambda models, folder: (folder / "x").write_text("x"), r"x: ", command=("build", "--checkpoint_dir", "x", "--output_dir", "{out}"))
     yield s("33", "long path", lambda models, folder: None, r"cannot open: File name too long",
             command=("build", "--checkpoint_dir", "x" * 5000, "--output_dir", "{out}"))
