@@ -22,10 +22,10 @@ function(octavo_library name)
   target_link_libraries(octavo_${name} PUBLIC octavo_options ${ARG_DEPENDS})
 endfunction()
 
-# octavo_test(folder DEPENDS ...): one GoogleTest program for tests/<folder>/*_test.cc.
+# octavo_test(folder DEPENDS ...): one GoogleTest program for every *_test.cc below tests/<folder>.
 function(octavo_test folder)
   cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*_test.cc)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*_test.cc)
   if(NOT sources)
     return()
   endif()

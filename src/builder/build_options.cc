@@ -1,5 +1,5 @@
-// Checks of build options: everything that cannot work is refused by name before any weight is
-// read. SPDX-License-Identifier: Apache-2.0
+// Checks of build options: what cannot work is refused by name before any weight is read.
+// SPDX-License-Identifier: Apache-2.0
 #include "builder/build_options.h"
 
 #include <fmt/ranges.h>
@@ -84,7 +84,11 @@ void check_plugins(const PluginConfig& plugins, const CheckpointFacts& facts) {
   }
 }
 
-void check_kv_cache(const BuildConfig& options, const CheckpointFacts& facts) {
+void check_kv_cache(const BuildConfig& options, const ModelConfig& config,
+                    const CheckpointFacts& facts) {
+  if (options.kv_cache_dtype == "bfloat16" && activation_dtype(options, config) == DType::kF32) {
+    refuse("--kv_cache_dtype bfloat16", "activations are float32, and so is their cache: use auto");
+  }
   if (options.kv_cache_dtype == "fp8" && !facts.kv_scales) {
     refuse("--kv_cache_dtype fp8",
            "the checkpoint has no calibrated K and V scales: run `octavo quantize "
@@ -141,7 +145,7 @@ std::vector<std::string> check_build_options(const BuildConfig& options, const M
   check_values(options);
   check_lengths(options, config);
   check_plugins(options.plugin_config, facts);
-  check_kv_cache(options, facts);
+  check_kv_cache(options, config, facts);
   check_parallelism(options, config, facts);
   std::vector<std::string> notices;
   const PluginConfig& plugins = options.plugin_config;

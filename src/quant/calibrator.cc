@@ -177,9 +177,23 @@ class Calibration {
     if (observed.nonfinite > 0) {
       throw bad_file(model_.path.string(), call.module,
                      fmt::format("{} has {} values that are not finite in calibration sample {}",
-                                 what, observed.nonfinite, group.first_sample));
+                                 what, observed.nonfinite, first_bad_sample(group, tensor)));
     }
     return observed.statistics;
+  }
+
+  // The sample that the first row with a value that is not finite belongs to.
+  static size_t first_bad_sample(const Group& group, const TensorView& tensor) {
+    size_t sequence = 0;
+    for (int64_t row = 0; row < tensor.rows(); ++row) {
+      const TensorView one(tensor.data + row * tensor.row_stride * size_of(tensor.dtype),
+                           tensor.dtype, {1, tensor.columns()});
+      while (sequence + 1 < group.batch.query_start.size() &&
+             group.batch.query_start[sequence + 1] <= row)
+        ++sequence;
+      if (observe(one).nonfinite > 0) break;
+    }
+    return group.first_sample + sequence;
   }
 
   const ModelDir& model_;

@@ -112,12 +112,19 @@ void Runner::bind_weights() {
 }
 
 // Left as the system gives it: pages that no sequence reaches cost nothing, and attention reads
-// written slots only.
+// written slots only. Slots are computed from the config, so the caches must have its blocks.
 void Runner::allocate_cache() {
+  const Shape expected = {num_blocks_, config().num_kv_heads, config().tokens_per_block,
+                          config().head_dim};
   for (size_t i = 0; i < program_.tensors.size(); ++i) {
     const ProgramTensor& tensor = program_.tensors[i];
     if (tensor.kind != TensorKind::kCache) continue;
     const Shape shape = evaluate(tensor.shape, maxima_);
+    if (shape != expected) {
+      throw bad_file("", tensor.name,
+                     fmt::format("expected {} as the engine's config says, got {}",
+                                 to_string(expected), to_string(shape)));
+    }
     caches_.push_back(allocate_host(shape.elements() * size_of(tensor.dtype)));
     interpreter_->bind(static_cast<TensorId>(i),
                        TensorView(caches_.back().get(), tensor.dtype, shape));

@@ -1,5 +1,5 @@
-// Runner: executes an engine's plan step by step on the CPU: KV pool, batch assembly, logits,
-// sampling. SPDX-License-Identifier: Apache-2.0
+// Runner: executes an engine's plan step by step: KV pool, batch assembly, logits, sampling.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <deque>

@@ -1,0 +1,113 @@
+// Blueprints and images: plans, weights, limits.
+// SPDX-License-Identifier: Apache-2.0
+#include "builder/build.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "builder/draft_support.h"
+
+namespace octavo {
+namespace {
+
+using testing::HasSubstr;
+
+const Blueprint::Weight& weight_named(const Blueprint& blueprint, std::string_view name) {
+  for (const Blueprint::Weight& weight : blueprint.weights) {
+    if (weight.name == name) return weight;
+  }
+  throw std::out_of_range(std::string(name));
+}
+
+TEST(Build, PlanOfTheFusedProgram) {
+  const Blueprint blueprint = make_blueprint(tiny_model(fp8_with_kv_cache()), {}, cpu_registry());
+  ASSERT_EQ(blueprint.plans.size(), 1u);
+  const Plan& plan = blueprint.plans[0];
+  EXPECT_EQ(plan.kernels.size(), plan.program.calls.size());
+  // norm, qkv, rope + append, attention, o, norm, gate + up, swiglu, down.
+  EXPECT_EQ(std::ranges::count(plan.program.calls, 0, &Call::layer), 9 + 1);  // and layer 1's norm
+  EXPECT_TRUE(plan.program.literals.empty());
+  EXPECT_EQ(plan.program.find("model.layers.0.self_attn.q_proj.weight"), kNoTensor);
+  EXPECT_NO_THROW(validate(plan.program));
+}
+
+TEST(Build, WeightsAreNamedOnceAndCounted) {
+  const Blueprint blueprint = make_blueprint(tiny_model(fp8_with_kv_cache()), {}, cpu_registry());
+  std::set<std::string> names;
+  int64_t bytes = 0;
+  for (const Blueprint::Weight& weight : blueprint.weights) {
+    EXPECT_TRUE(names.insert(weight.name).second) << weight.name;
+    bytes += build_weight(weight, *tiny_model(fp8_with_kv_cache()).weights).bytes();
+  }
+  EXPECT_EQ(bytes, blueprint.weight_bytes());
+  EXPECT_EQ(weight_named(blueprint, "rope.inverse_frequency").literal.size(), 4u);
+  EXPECT_EQ(weight_named(blueprint, "model.layers.0.mlp.gate_up_proj.weight_scale").parts.size(),
+            2u);
+}
+
+TEST(Build, NoWeightIsReadForABlueprintButItsScales) {
+  ModelDir model = tiny_model(fp8_with_kv_cache());
+  const auto weights = std::make_shared<EditedWeights>(model.weights);
+  model.weights = weights;
+  make_blueprint(model, {}, cpu_registry());
+  EXPECT_FALSE(weights->reads.empty());
+  for (const std::string& name : weights->reads) EXPECT_TRUE(name.ends_with("_scale")) << name;
+}
+
+TEST(Build, RefusalsComeBeforeAnyRead) {
+  ModelDir model = tiny_model(fp8_with_kv_cache());
+  const auto weights = std::make_shared<EditedWeights>(model.weights);
+  model.weights = weights;
+  EXPECT_THROW(make_blueprint(model, {.plugin_config = {.user_buffer = true}}, cpu_registry()),
+               Error);
+  EXPECT_TRUE(weights->reads.empty());
+}
+
+TEST(Build, ConfigSaysWhatWasBuilt) {
+  const ModelDir model = tiny_model(fp8_with_kv_cache());
+  const EngineConfig fp8 = make_blueprint(model, {.max_seq_len = 100}, cpu_registry()).config;
+  EXPECT_EQ(fp8.quantization, "fp8");
+  EXPECT_EQ(fp8.kv_cache_dtype, "fp8");
+  EXPECT_EQ(fp8.dtype, "bfloat16");
+  EXPECT_EQ(fp8.max_seq_len, 100);
+  EXPECT_EQ(fp8.max_input_len, 100);
+  EXPECT_EQ(fp8.kv_bytes_per_token(), 2 * 2 * 2 * 8);
+  const EngineConfig wide =
+      make_blueprint(model, {.kv_cache_dtype = "bfloat16"}, cpu_registry()).config;
+  EXPECT_EQ(wide.kv_cache_dtype, "bfloat16");
+  EXPECT_EQ(make_blueprint(tiny_model(), {}, cpu_registry()).config.quantization, "none");
+}
+
+TEST(Build, MergedWeightsConcatenateTheirParts) {
+  const ModelDir model = tiny_model();
+  const Blueprint blueprint = make_blueprint(model, {}, cpu_registry());
+  const Tensor merged = build_weight(
+      weight_named(blueprint, "model.layers.0.self_attn.qkv_proj.weight"), *model.weights);
+  const Tensor k = read_tensor(*model.weights, "model.layers.0.self_attn.k_proj.weight");
+  EXPECT_EQ(merged.shape(), Shape({64, 32}));
+  EXPECT_TRUE(std::equal(k.data(), k.data() + k.bytes(), merged.data() + 32 * 32 * 2));
+}
+
+TEST(Build, PartsOfAnotherSizeAreRefused) {
+  const Blueprint::Weight weight{.name = "w", .info = {DType::kBF16, {3}}, .parts = {"a", "b"}};
+  EditedWeights weights(tiny_model().weights);
+  weights.replace("a", Tensor(DType::kBF16, {2}));
+  weights.replace("b", Tensor(DType::kBF16, {2}));
+  EXPECT_THROW(build_weight(weight, weights), Error);
+  const Blueprint::Weight longer{.name = "w", .info = {DType::kBF16, {5}}, .parts = {"a", "b"}};
+  EXPECT_THROW(build_weight(longer, weights), Error);
+}
+
+TEST(Build, ImageHoldsEveryWeightAndReportsProgress) {
+  const ModelDir model = tiny_model(fp8_with_kv_cache());
+  int64_t last = 0, total = 0;
+  const EngineImage image = build_image(model, {}, cpu_registry(), [&](int64_t done, int64_t all) {
+    EXPECT_EQ(done, ++last);
+    total = all;
+  });
+  EXPECT_EQ(last, total);
+  EXPECT_EQ(std::ssize(image.weights), total);
+}
+
+}  // namespace
+}  // namespace octavo
