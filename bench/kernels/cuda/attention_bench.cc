@@ -101,7 +101,9 @@ void bench_decode(Bench& bench, const Heads& heads, DType cache, int sequences, 
                                       {bench.stream, programmatic});
       });
       bench.results.add(
-          R"({{"group": "decode_attention", "model": "{}", "cache": "{}", "batch": {}, "context": {}, "split": {}, "chosen": {}, "pdl": {}, "us": {:.2f}, "share": {:.3f}}})",
+          R"({{"group": "decode_attention", "model": "{}", "cache": "{}", "batch": {}, )"
+          R"("context": {}, "split": {}, "chosen": {}, "pdl": {}, "us": {:.2f}, )"
+          R"("share": {:.3f}}})",
           heads.name, to_string(cache), sequences, context, split, split == chosen, programmatic,
           us, 2.0 * static_cast<double>(setup.cache_bytes) / (us * 1e-6) / kPeakBytes);
     }
@@ -119,10 +121,10 @@ void bench_context(Bench& bench, const Heads& heads, DType cache, int sequences,
       5);
   const double past = context - queries;
   const double pairs = queries * past + 0.5 * queries * (queries + 1.0);
-  bench.results.add(
-      R"({{"group": "context_attention", "model": "{}", "cache": "{}", "batch": {}, "queries": {}, "context": {}, "us": {:.1f}, "tflops": {:.0f}}})",
-      heads.name, to_string(cache), sequences, queries, context, us,
-      4.0 * pairs * heads.head_dim * heads.heads * sequences / us * 1e-6);
+  bench.results.add(R"({{"group": "context_attention", "model": "{}", "cache": "{}", "batch": {}, )"
+                    R"("queries": {}, "context": {}, "us": {:.1f}, "tflops": {:.0f}}})",
+                    heads.name, to_string(cache), sequences, queries, context, us,
+                    4.0 * pairs * heads.head_dim * heads.heads * sequences / us * 1e-6);
 }
 
 }  // namespace

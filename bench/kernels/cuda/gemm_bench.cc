@@ -130,7 +130,8 @@ void bench_probe(Bench& bench) {
         }
       }
       bench.results.add(
-          R"({{"group": "probe", "bytes": {}, "pdl": {}, "us": {:.2f}, "share": {:.3f}, "how": "{}"}})",
+          R"({{"group": "probe", "bytes": {}, "pdl": {}, "us": {:.2f}, "share": {:.3f}, )"
+          R"("how": "{}"}})",
           bytes, programmatic, best, share(bytes, best), how);
     }
   }
@@ -144,7 +145,8 @@ void bench_low_latency(Bench& bench) {
         const auto timed = time_configurations(bench, operands, shape, m, programmatic);
         for (size_t i = 0; i < std::min<size_t>(timed.size(), 6); ++i)
           bench.results.add(
-              R"({{"group": "low_latency", "shape": "{}", "m": {}, "pdl": {}, "rank": {}, "us": {:.2f}, "share": {:.3f}, "config": "{}"}})",
+              R"({{"group": "low_latency", "shape": "{}", "m": {}, "pdl": {}, "rank": {}, )"
+              R"("us": {:.2f}, "share": {:.3f}, "config": "{}"}})",
               shape.name, m, programmatic, i, timed[i].us, share(shape.bytes(), timed[i].us),
               describe(timed[i].config));
       }
@@ -172,7 +174,8 @@ void bench_chain(Bench& bench) {
           }
         });
         bench.results.add(
-            R"({{"group": "chain", "model": "{}", "m": {}, "pdl": {}, "us_a_layer": {:.2f}, "share": {:.3f}}})",
+            R"({{"group": "chain", "model": "{}", "m": {}, "pdl": {}, "us_a_layer": {:.2f}, )"
+            R"("share": {:.3f}}})",
             first == 0 ? "70B/4" : "8B", m, programmatic, us, share(bytes, us));
       }
     }
@@ -200,7 +203,8 @@ void bench_cublaslt(Bench& bench) {
         const bool vector = scales == cuda::LtScales::kOuterVector;
         if (plan == nullptr) {
           bench.results.add(
-              R"({{"group": "cublaslt", "shape": "{}", "m": {}, "vector_scales": {}, "supported": false}})",
+              R"({{"group": "cublaslt", "shape": "{}", "m": {}, "vector_scales": {}, )"
+              R"("supported": false}})",
               shape.name, m, vector);
           continue;
         }
@@ -222,7 +226,9 @@ void bench_cublaslt(Bench& bench) {
           if (us < best) best = us, winner = algorithm;
         }
         bench.results.add(
-            R"({{"group": "cublaslt", "shape": "{}", "m": {}, "vector_scales": {}, "first_us": {:.2f}, "best_us": {:.2f}, "best": {}, "of": {}, "share": {:.3f}, "tflops": {:.0f}}})",
+            R"({{"group": "cublaslt", "shape": "{}", "m": {}, "vector_scales": {}, )"
+            R"("first_us": {:.2f}, "best_us": {:.2f}, "best": {}, "of": {}, "share": {:.3f}, )"
+            R"("tflops": {:.0f}}})",
             shape.name, m, vector, first, best, winner, plan->algorithms(),
             share(shape.bytes(), best), 2.0 * m * shape.n * shape.k / best * 1e-6);
       }

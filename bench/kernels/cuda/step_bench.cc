@@ -1,5 +1,5 @@
-// Benchmarks of the small ops, and of one decode step of an 8B model at batch 1 as the runner would
-// replay it: every layer with its own weights and cache. SPDX-License-Identifier: Apache-2.0
+// Benchmarks of the small ops and of one decode step of an 8B model, as a runner replays it.
+// SPDX-License-Identifier: Apache-2.0
 #include "backend/cuda/kernels.h"
 #include "kernels/cuda/groups.h"
 #include "kernels/cuda/probe.h"
@@ -223,7 +223,8 @@ void time_small_op(Bench& bench, std::string_view name, int64_t tokens,
       kernel.run({inputs, outputs, &params}, context);
     });
     bench.results.add(
-        R"({{"group": "small_ops", "kernel": "{}", "tokens": {}, "pdl": {}, "us": {:.2f}, "tbps": {:.2f}}})",
+        R"({{"group": "small_ops", "kernel": "{}", "tokens": {}, "pdl": {}, "us": {:.2f}, )"
+        R"("tbps": {:.2f}}})",
         name, tokens, programmatic, us, bytes / us * 1e-6);
   }
 }
@@ -275,7 +276,8 @@ void bench_decode_step(Bench& bench) {
       const double us = decoder.time();
       const double floor = (decoder.weight_bytes() + decoder.cache_bytes(kContext)) / 4.66e12 * 1e6;
       bench.results.add(
-          R"({{"group": "decode_step", "model": "8B", "batch": {}, "context": {}, "linear": "{}", "pdl": {}, "bf16_cache": {}, "us": {:.1f}, "floor_us": {:.1f}}})",
+          R"({{"group": "decode_step", "model": "8B", "batch": {}, "context": {}, )"
+          R"("linear": "{}", "pdl": {}, "bf16_cache": {}, "us": {:.1f}, "floor_us": {:.1f}}})",
           batch, kContext, options.linear, options.programmatic, options.bf16_cache, us, floor);
     }
   }

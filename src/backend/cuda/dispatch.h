@@ -1,5 +1,5 @@
-// From run-time element types and widths to template arguments: the one place where they are told
-// apart. SPDX-License-Identifier: Apache-2.0
+// From run-time element types and widths to template arguments.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cuda_bf16.h>

@@ -1,5 +1,5 @@
-// Launching a kernel with its programmatic dependency and cluster. Device code includes nothing of
-// the host's C++ beyond this. SPDX-License-Identifier: Apache-2.0
+// Launching a kernel with its programmatic dependency and cluster.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cuda_runtime.h>

@@ -1,5 +1,5 @@
-// Attention on the device: every kernel against doubles, over pages in random order, empty
-// sequences and rows of no sequence. SPDX-License-Identifier: Apache-2.0
+// Attention on the device: every kernel against doubles, over pages in random order.
+// SPDX-License-Identifier: Apache-2.0
 #include "backend/cuda/attention/attention.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Calls of CUDA kernels in tests: operands are host tensors, copied to the device and back, with
-// poisoned outputs and guard bytes around them. SPDX-License-Identifier: Apache-2.0
+// Calls of CUDA kernels in tests: host tensors to the device and back, poisoned and guarded.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cuda_runtime_api.h>

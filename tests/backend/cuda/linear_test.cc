@@ -1,5 +1,5 @@
-// Linear on the device: exact on integers, within a derived bound on random values, every kernel
-// and every low-latency configuration. SPDX-License-Identifier: Apache-2.0
+// Linear on the device: exact on integers, within a derived bound on random values.
+// SPDX-License-Identifier: Apache-2.0
 #include "backend/cuda/gemm/linear.h"
 
 #include "backend/cuda/device_call.h"

@@ -1,5 +1,5 @@
-// Attention, the plain version: one block a query row and head, fp32 throughout, two passes over
-// the keys. Any head_dim, page size and element type. SPDX-License-Identifier: Apache-2.0
+// Attention, the plain version: one block a query row and head, fp32, two passes over the keys.
+// SPDX-License-Identifier: Apache-2.0
 #include "backend/cuda/attention/attention.h"
 #include "backend/cuda/device/attention.cuh"
 #include "backend/cuda/device/ptx/grid_dependency.cuh"

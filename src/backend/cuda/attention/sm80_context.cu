@@ -1,5 +1,5 @@
-// Context attention: tiles of 128 query rows of one head against tiles of 64 keys of the paged
-// cache, through shared memory and 16-bit tensor cores. SPDX-License-Identifier: Apache-2.0
+// Context attention: tiles of 128 query rows of one head against tiles of 64 keys of the cache.
+// SPDX-License-Identifier: Apache-2.0
 #include "backend/cuda/attention/attention.h"
 #include "backend/cuda/device/attention.cuh"
 #include "backend/cuda/device/ptx/grid_dependency.cuh"

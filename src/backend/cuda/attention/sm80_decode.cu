@@ -1,8 +1,8 @@
-// Decode attention: the keys and values of one sequence and KV head streamed once through the
-// tensor cores, all query heads of the group together. SPDX-License-Identifier: Apache-2.0
+// Decode attention: a sequence's keys and values of one KV head, streamed once for all its heads.
+// SPDX-License-Identifier: Apache-2.0
 //
-// Every thread copies the 16-byte pieces that it will itself feed to the tensor cores, so that
-// nothing is synchronised until the partial results of the warps are merged.
+// A warp copies the 16-byte pieces that its lanes will feed to the tensor cores, so that nothing
+// but the warp is synchronised until the partial results are merged.
 #include <algorithm>
 
 #include "backend/cuda/attention/attention.h"
@@ -134,14 +134,18 @@ class KvStream {
         ((static_cast<int64_t>(block) * call_.kv_heads + blockIdx.y) * call_.tokens_per_block +
          token % call_.tokens_per_block) *
         C::kRowBytes;
+    // Lanes copy whole lines of consecutive keys; each piece goes to the slot of the lane that uses
+    // it.
+    constexpr int kRowPieces = C::kRowBytes / 16;
 #pragma unroll
-    for (int eight = 0; eight < 2; ++eight) {
-      const int at = eight * 8 + lane / 4;
-      const std::byte* k = call_.k_cache + base + at * C::kRowBytes + lane % 4 * 16;
-#pragma unroll
-      for (int piece = 0; piece < C::kKPieces; ++piece)
-        device::copy_async_16(&shared_.ring[slot][eight * C::kKPieces + piece][threadIdx.x],
-                              k + piece * 64, token + at < row_.keys.end);
+    for (int i = 0; i < 2 * C::kKPieces; ++i) {
+      const int index = i * 32 + lane;
+      const int at = index / kRowPieces;
+      const int part = index % kRowPieces;
+      uint4* to = &shared_.ring[slot][at / 8 * C::kKPieces + part / 4]
+                               [threadIdx.x - lane + at % 8 * 4 + part % 4];
+      device::copy_async_16(to, call_.k_cache + base + at * C::kRowBytes + part * 16,
+                            token + at < row_.keys.end);
     }
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
@@ -366,11 +370,13 @@ __device__ __forceinline__ void run_steps(State<C>& state, const AttentionCall& 
 #pragma unroll 1
   for (int i = 0; i < steps.count; ++i) {
     device::wait_for_copies<C::kDepth - 1>();
+    __syncwarp();  // what the other lanes copied is there
     float logits[2][4] = {};
     score<C>(logits, queries, kv, slot);
     softmax_step<C>(state, logits, queries.scale, (steps.first + i * steps.stride) * kStep,
                     row.keys);
     accumulate<C>(state, logits, kv, slot);
+    __syncwarp();  // the slot is read
     kv.request(slot);
     if (++slot == C::kDepth) slot = 0;
   }
@@ -565,8 +571,9 @@ void launch_decode(const AttentionCall& call, const DecodePlan& plan, const Laun
 }  // namespace
 
 int decode_split(int sequences, int kv_heads, int multiprocessors) {
+  // Measured: once there is about a CTA for every multiprocessor, more only add to merge.
   int split = 1;
-  while (split < kMaxSplit && sequences * kv_heads * split < 2 * multiprocessors) split *= 2;
+  while (split < kMaxSplit && sequences * kv_heads * split * 10 < 9 * multiprocessors) split *= 2;
   return split;
 }
 

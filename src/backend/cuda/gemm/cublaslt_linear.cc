@@ -1,5 +1,5 @@
-// The kernel cuda_linear_cublaslt: linear through cuBLASLt, FP8 with scalar or vector scales, or 16
-// and 32 bits. SPDX-License-Identifier: Apache-2.0
+// The kernel cuda_linear_cublaslt: FP8 with scalar or vector scales, 16 and 32 bits.
+// SPDX-License-Identifier: Apache-2.0
 #include "backend/cuda/gemm/cublaslt.h"
 #include "backend/cuda/gemm/linear.h"
 #include "backend/cuda/kernel_table.h"

@@ -37,8 +37,8 @@ struct LowLatencyConfig {
 
 // The configurations that are compiled in, `split` and `ctas_per_sm` aside.
 inline constexpr LowLatencyConfig kLowLatencyShapes[] = {
-    {.warpgroups = 1, .depth = 6}, {.warpgroups = 1, .depth = 12}, {.warpgroups = 2, .depth = 4},
-    {.warpgroups = 2, .depth = 6}, {.warpgroups = 4, .depth = 3},
+    {.warpgroups = 1, .depth = 6}, {.warpgroups = 2, .depth = 4}, {.warpgroups = 2, .depth = 6},
+    {.warpgroups = 4, .depth = 3}, {.warpgroups = 4, .depth = 5},
 };
 
 // Bytes of dynamic shared memory of one CTA.

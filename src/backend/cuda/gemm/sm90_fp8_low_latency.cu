@@ -1,5 +1,5 @@
-// FP8 linear for few tokens: each weight byte is loaded once, into the thread that feeds it to the
-// tensor cores, with the loads of many steps in flight. SPDX-License-Identifier: Apache-2.0
+// FP8 linear for few tokens: each weight byte is loaded once, by the warp that multiplies it.
+// SPDX-License-Identifier: Apache-2.0
 //
 // Weights are the 64-row side of the product and tokens the narrow one (swap-AB). A thread copies
 // the pieces it will itself use into its own slots of shared memory, so that no barrier stands
@@ -49,27 +49,30 @@ __device__ __forceinline__ Work plan_work(const LowLatencyGemm& gemm, int split)
   return work;
 }
 
-// The weights on their way: a ring of steps in the thread's own slots of shared memory.
+// The weights on their way: a ring of steps in the warp's own slots of shared memory. Eight lanes
+// copy a whole 128-byte line of a row, each piece into the slot of the lane that will use it.
 template <int kGroups>
 class WeightStream {
  public:
   static constexpr int kThreads = kGroups * 128;
 
   __device__ __forceinline__ WeightStream(const LowLatencyGemm& gemm, const Work& work, uint4* ring)
-      : gemm_(gemm), work_(work), ring_(ring + threadIdx.x) {
+      : gemm_(gemm), work_(work), from_(ring + threadIdx.x) {
+    const int lane = threadIdx.x % 32;
+    to_ = ring + threadIdx.x / 32 * 32 + lane % 8 / 4 * 2 * kThreads + lane / 8 * 4 + lane % 4;
     set_tile();
   }
 
   // Requests the next step of the sequence of tiles into `slot`; zeros past the end of K.
   __device__ __forceinline__ void request(int slot) {
-    const bool wanted = tile_ < work_.tiles && turn_ * kGroups + threadIdx.x / 128 < work_.steps;
-    uint4* to = ring_ + slot * (kPieces * kThreads);
+    const bool present = tile_ < work_.tiles &&
+                         turn_ * kGroups + static_cast<int>(threadIdx.x / 128) < work_.steps &&
+                         k_ < gemm_.k;
+    uint4* to = to_ + slot * (kPieces * kThreads);
 #pragma unroll
-    for (int piece = 0; piece < kPieces; ++piece) {
-      const int k = k_ + piece / 2 * kChunk;
-      const bool present = wanted && k < gemm_.k;
-      const uint8_t* from = (piece % 2 == 0 ? low_ : high_) + (present ? k : 0);
-      device::copy_async_16(to + piece * kThreads, from, present);
+    for (int i = 0; i < kPieces; ++i) {  // rows 4 i + lane / 8
+      const uint8_t* from = rows_[i] + (present ? k_ : 0);
+      device::copy_async_16(to + i / 2 * kThreads + i % 2 * 16, from, present);
     }
     device::commit_copies();
     k_ += kGroups * kStep;
@@ -80,26 +83,28 @@ class WeightStream {
     }
   }
 
+  // Piece 0 and 1: rows g and g + 8 of the first chunk; 2 and 3: of the second.
   __device__ __forceinline__ uint4 take(int slot, int piece) const {
-    return ring_[(slot * kPieces + piece) * kThreads];
+    return from_[(slot * kPieces + piece) * kThreads];
   }
 
  private:
   __device__ __forceinline__ void set_tile() {
     const int lane = threadIdx.x % 32;
     const int row = (work_.first_tile + tile_ * work_.tile_stride) * kRows +
-                    threadIdx.x % 128 / 32 * 16 + lane / 4;
-    // Rows past the end repeat the last one: their sums are dropped.
-    low_ = gemm_.weight + min(row, gemm_.n - 1) * gemm_.weight_stride;
-    high_ = gemm_.weight + min(row + 8, gemm_.n - 1) * gemm_.weight_stride;
-    k_ = (work_.first_step + threadIdx.x / 128) * kStep + lane % 4 * 16;
+                    threadIdx.x % 128 / 32 * 16 + lane / 8;
+#pragma unroll
+    for (int i = 0; i < kPieces;
+         ++i)  // rows past the end repeat the last one: their sums are dropped
+      rows_[i] = gemm_.weight + min(row + 4 * i, gemm_.n - 1) * gemm_.weight_stride;
+    k_ = (work_.first_step + threadIdx.x / 128) * kStep + lane % 8 * 16;
   }
 
   const LowLatencyGemm& gemm_;
   const Work& work_;
-  uint4* ring_;
-  const uint8_t* low_;
-  const uint8_t* high_;
+  const uint4* from_;  // own slots
+  uint4* to_;          // slots of the lanes that use what this one copies
+  const uint8_t* rows_[kPieces];
   int k_;
   int turn_ = 0;
   int tile_ = 0;
@@ -110,30 +115,39 @@ class WeightStream {
 // exist keep what was there: no other column depends on them.
 template <int kEights, int kThreads>
 __device__ __forceinline__ void stage_x(const LowLatencyGemm& gemm, const Work& work, uint32_t* x) {
-  const int pieces = work.steps * (kStep / kChunk) * gemm.m * 4;
-  for (int i = threadIdx.x; i < pieces; i += kThreads) {
-    const int piece = i % 4;
-    const int chunk = i / 4 / gemm.m;
-    const int token = i / 4 - chunk * gemm.m;
-    const int k = work.first_step * kStep + chunk * kChunk + piece * 16;
-    uint4 codes = make_uint4(0, 0, 0, 0);
-    if (k < gemm.k) codes = *reinterpret_cast<const uint4*>(gemm.x + token * gemm.x_stride + k);
-    uint32_t* to = x + ((chunk * 4 * kEights + token / 8) * 8 + token % 8) * 4 + piece;
-    to[0] = codes.x;
-    to[kEights * 32] = codes.y;
-    to[2 * kEights * 32] = codes.z;
-    to[3 * kEights * 32] = codes.w;
+  for (int i = threadIdx.x; i < work.steps * (kStep / 16); i += kThreads) {
+    const int k = work.first_step * kStep + i * 16;
+    const uint8_t* from = gemm.x + (k < gemm.k ? k : 0);
+    uint32_t* to = x + (i / 4 * 4 * kEights * 8) * 4 + i % 4;
+#pragma unroll
+    for (int eight = 0; eight < kEights; ++eight) {
+      uint4 codes[8];  // of eight tokens, in flight together
+#pragma unroll
+      for (int j = 0; j < 8; ++j) {
+        codes[j] = make_uint4(0, 0, 0, 0);
+        if (eight * 8 + j < gemm.m && k < gemm.k)
+          codes[j] = *reinterpret_cast<const uint4*>(from + (eight * 8 + j) * gemm.x_stride);
+      }
+#pragma unroll
+      for (int j = 0; j < 8; ++j) {
+        uint32_t* words = to + (eight * 8 + j) * 4;
+        words[0] = codes[j].x;
+        words[kEights * 32] = codes[j].y;
+        words[2 * kEights * 32] = codes[j].z;
+        words[3 * kEights * 32] = codes[j].w;
+      }
+    }
   }
   device::fence_shared_for_wgmma();
   __syncthreads();
 }
 
-__device__ __forceinline__ void store_output(const LowLatencyGemm& gemm, int token, int row,
-                                             float sum) {
+__device__ __forceinline__ void store_output(const LowLatencyGemm& gemm, const float* scales,
+                                             int token, int row, float sum) {
   if (row >= gemm.n) return;
   int segment = 0;
   while (row >= gemm.segment_end[segment]) ++segment;
-  float value = sum * (*gemm.input_scale * gemm.weight_scale[segment]);
+  float value = sum * scales[segment];
   const int64_t at = token * gemm.y_stride + row;
   if (gemm.y_is_float) {
     if (gemm.bias != nullptr) value += static_cast<const float*>(gemm.bias)[row];
@@ -151,11 +165,12 @@ struct TileSum {
   static constexpr int kPitch = kRows + 4;  // spreads a warp's stores over the banks
   float groups[kGroups][8 * kEights][kPitch];
   float cta[8 * kEights * kRows];
+  float scales[kLowLatencyMaxSegments];  // input scale × weight scale; of the first of two alone
 };
 
 template <int kGroups, int kEights>
 __device__ __forceinline__ void finish_tile(const LowLatencyGemm& gemm,
-                                            TileSum<kGroups, kEights>& sums,
+                                            TileSum<kGroups, kEights>& sums, const float* scales,
                                             const float (&sum)[kEights][4], int first_row,
                                             int split) {
   constexpr int kThreads = kGroups * 128;
@@ -175,7 +190,7 @@ __device__ __forceinline__ void finish_tile(const LowLatencyGemm& gemm,
 #pragma unroll
     for (int group = 0; group < kGroups; ++group) total += sums.groups[group][i / kRows][i % kRows];
     if (split == 1) {
-      store_output(gemm, i / kRows, first_row + i % kRows, total);
+      store_output(gemm, scales, i / kRows, first_row + i % kRows, total);
     } else {
       sums.cta[i] = total;
     }
@@ -193,7 +208,7 @@ __device__ __forceinline__ void finish_tile(const LowLatencyGemm& gemm,
     float total = 0.0f;
 #pragma unroll
     for (int peer = 0; peer < kMaxSplit; ++peer) total += parts[peer];
-    store_output(gemm, i / kRows, first_row + i % kRows, total);
+    store_output(gemm, scales, i / kRows, first_row + i % kRows, total);
   }
 }
 
@@ -243,6 +258,8 @@ __global__ void __launch_bounds__(kGroups * 128)
   WeightStream<kGroups> weights(gemm, work, ring);
 #pragma unroll 1
   for (int slot = 0; slot < kDepth; ++slot) weights.request(slot);
+  if (threadIdx.x < gemm.segments)  // scales are weights: they wait for nothing
+    sums[0].scales[threadIdx.x] = *gemm.input_scale * gemm.weight_scale[threadIdx.x];
   device::wait_for_dependencies();
   stage_x<kEights, kThreads>(gemm, work, reinterpret_cast<uint32_t*>(x));
 
@@ -255,12 +272,14 @@ __global__ void __launch_bounds__(kGroups * 128)
 #pragma unroll 1
     for (int turn = 0; turn < work.turns; ++turn) {
       device::wait_for_copies<kDepth - 1>();
+      __syncwarp();  // what the other lanes copied is there
       if (turn * kGroups + static_cast<int>(threadIdx.x / 128) < work.steps)
         multiply_step<kGroups, kEights>(sum, weights, slot, own_x + turn * kGroups * kStepBytes);
+      __syncwarp();  // the slot is read
       weights.request(slot);
       if (++slot == kDepth) slot = 0;
     }
-    finish_tile<kGroups, kEights>(gemm, sums[tile % 2], sum,
+    finish_tile<kGroups, kEights>(gemm, sums[tile % 2], sums[0].scales, sum,
                                   (work.first_tile + tile * work.tile_stride) * kRows, split);
   }
   if (split > 1) device::cluster_sync();  // a peer may still read this CTA's sums
@@ -307,22 +326,23 @@ void dispatch_shape(const LowLatencyGemm& gemm, const LowLatencyConfig& config, 
 
 int low_latency_shared_bytes(const LowLatencyGemm& gemm, const LowLatencyConfig& config) {
   const int tokens = 8 * eights_for(gemm.m);
-  const int sums = 2 * 4 * tokens * (config.warpgroups * (kRows + 4) + kRows);
+  const int sums =
+      2 * 4 * (tokens * (config.warpgroups * (kRows + 4) + kRows) + kLowLatencyMaxSegments);
   const int ring = config.depth * config.warpgroups * kRows * kStep;
   const int share = ceil_divide(ceil_divide(gemm.k, kStep), config.split);
   return sums + ring + share * kStep * tokens;
 }
 
 LowLatencyConfig low_latency_config(int m, int n, int k, int multiprocessors) {
-  LowLatencyConfig config = {.warpgroups = 2, .depth = 4, .split = 1, .ctas_per_sm = 3};
+  LowLatencyConfig config = {.warpgroups = 4, .depth = 3, .split = 1, .ctas_per_sm = 1};
   const int tiles = ceil_divide(n, kRows);
-  while (config.split < kMaxSplit && tiles * config.split < 2 * multiprocessors &&
+  while (config.split < kMaxSplit && tiles * config.split * 4 < 3 * multiprocessors &&
          k / config.split >= 1024)
     config.split *= 2;
   LowLatencyGemm gemm = {};
   gemm.m = m;
   gemm.k = k;
-  constexpr int kSharedBudget = 110 * 1024;
+  constexpr int kSharedBudget = 226 * 1024;
   while (config.split < kMaxSplit && low_latency_shared_bytes(gemm, config) > kSharedBudget)
     config.split *= 2;
   return config;

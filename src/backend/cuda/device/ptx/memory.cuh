@@ -19,11 +19,13 @@ __device__ __forceinline__ uint32_t shared_address(const void* pointer) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
-// 16 bytes from global to shared memory; zeros where `present` is false.
+// 16 bytes from global to shared memory; zeros where `present` is false. Neighbours up to 256 bytes
+// are brought into L2 along with them.
 __device__ __forceinline__ void copy_async_16(void* shared, const void* global, bool present) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)),
-               "l"(global), "r"(present ? 16 : 0)
-               : "memory");
+  asm volatile(
+      "cp.async.cg.shared.global.L2::256B [%0], [%1], 16, %2;" ::"r"(shared_address(shared)),
+      "l"(global), "r"(present ? 16 : 0)
+      : "memory");
 }
 
 // The same for kBytes of 8 or 16.

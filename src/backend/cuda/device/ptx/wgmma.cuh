@@ -1,5 +1,5 @@
-// Warpgroup matrix products of E4M3 operands (sm_90a): 64 rows of a from registers, columns of b
-// from shared memory. SPDX-License-Identifier: Apache-2.0
+// Warpgroup matrix products of E4M3 operands (sm_90a): a from registers, b from shared memory.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
