@@ -1,0 +1,239 @@
+// Benchmarks of linear: the streaming floor, the low-latency kernel, cuBLASLt, and a layer's chain.
+// SPDX-License-Identifier: Apache-2.0
+#include <set>
+
+#include "backend/cuda/gemm/cublaslt.h"
+#include "backend/cuda/gemm/low_latency.h"
+#include "kernels/cuda/groups.h"
+#include "kernels/cuda/probe.h"
+
+namespace octavo::bench {
+namespace {
+
+constexpr double kPeakBytes = 4.66e12;     // measured: a read-only kernel over 8 GiB
+constexpr size_t kColdBytes = 400u << 20;  // touched by a replay: several times the L2
+constexpr int kMultiprocessors = 132;
+
+struct GemmShape {
+  const char* name;
+  int n, k;
+  size_t bytes() const { return static_cast<size_t>(n) * k; }
+};
+constexpr GemmShape kShapes[] = {
+    {"70B/4 qkv", 2560, 8192},   {"70B/4 o", 8192, 2048},  {"70B/4 gate_up", 14336, 8192},
+    {"70B/4 down", 8192, 7168},  {"8B qkv", 6144, 4096},   {"8B o", 4096, 4096},
+    {"8B gate_up", 28672, 4096}, {"8B down", 4096, 14336},
+};
+
+int calls_for(size_t bytes) { return std::max(16, static_cast<int>(kColdBytes / bytes) + 1); }
+
+double share(size_t bytes, double us) {
+  return static_cast<double>(bytes) / (us * 1e-6) / kPeakBytes;
+}
+
+// Operands over one arena: activations, scales, output, and as many weights as fit.
+struct Operands {
+  std::byte *x, *scales, *y, *weights;
+  size_t weight_bytes;
+
+  const std::byte* weight(int index, size_t bytes) const {
+    const size_t slots = std::min<size_t>(weight_bytes / bytes, calls_for(bytes));
+    return weights + static_cast<size_t>(index) % slots * bytes;
+  }
+};
+
+Operands make_operands(Arena& arena, size_t x_bytes, size_t y_bytes) {
+  Operands operands = {};
+  operands.x = arena.take(x_bytes);
+  operands.scales = arena.take(1024);
+  operands.y = arena.take(y_bytes);
+  const float scale = 1.0f / 512;
+  for (int i = 0; i < 8; ++i)
+    OCTAVO_CUDA_CHECK(cudaMemcpy(operands.scales + 4 * i, &scale, 4, cudaMemcpyHostToDevice));
+  operands.weight_bytes = 4ull << 30;
+  operands.weights = arena.take(operands.weight_bytes);
+  return operands;
+}
+
+cuda::LowLatencyGemm make_gemm(const Operands& operands, const GemmShape& shape, int m, int call) {
+  return {.x = reinterpret_cast<const uint8_t*>(operands.x),
+          .weight = reinterpret_cast<const uint8_t*>(operands.weight(call, shape.bytes())),
+          .input_scale = reinterpret_cast<const float*>(operands.scales),
+          .weight_scale = reinterpret_cast<const float*>(operands.scales + 4),
+          .y = operands.y,
+          .x_stride = shape.k,
+          .weight_stride = shape.k,
+          .y_stride = shape.n,
+          .m = m,
+          .n = shape.n,
+          .k = shape.k,
+          .segments = 1,
+          .segment_end = {shape.n}};
+}
+
+double time_low_latency(Bench& bench, const Operands& operands, const GemmShape& shape, int m,
+                        const cuda::LowLatencyConfig& config, bool programmatic) {
+  return time_calls(bench.stream, calls_for(shape.bytes()), [&](int call) {
+    cuda::launch_low_latency(make_gemm(operands, shape, m, call), config,
+                             {bench.stream, programmatic});
+  });
+}
+
+std::string describe(const cuda::LowLatencyConfig& c) {
+  return fmt::format("warpgroups {} depth {} split {} ctas {}", c.warpgroups, c.depth, c.split,
+                     c.ctas_per_sm);
+}
+
+struct Timed {
+  double us;
+  cuda::LowLatencyConfig config;
+};
+
+std::vector<Timed> time_configurations(Bench& bench, const Operands& operands,
+                                       const GemmShape& shape, int m, bool programmatic) {
+  std::vector<Timed> timed;
+  for (cuda::LowLatencyConfig config : cuda::kLowLatencyShapes) {
+    for (const int split : {1, 2, 4, 8}) {
+      for (const int ctas : {1, 2, 3, 4}) {
+        config.split = split;
+        config.ctas_per_sm = ctas;
+        const int shared = cuda::low_latency_shared_bytes(make_gemm(operands, shape, m, 0), config);
+        if (shared * ctas > 227 * 1024) continue;
+        timed.push_back(
+            {time_low_latency(bench, operands, shape, m, config, programmatic), config});
+      }
+    }
+  }
+  std::sort(timed.begin(), timed.end(), [](const Timed& a, const Timed& b) { return a.us < b.us; });
+  return timed;
+}
+
+}  // namespace
+
+void bench_probe(Bench& bench) {
+  const Operands operands = make_operands(bench.arena, 1 << 20, 1 << 20);
+  std::set<size_t> sizes;
+  for (const GemmShape& shape : kShapes) sizes.insert(shape.bytes());
+  for (const size_t bytes : sizes) {
+    for (const bool programmatic : {false, true}) {
+      double best = 1e30;
+      std::string how;
+      for (const int ctas : {1, 2, 4}) {
+        for (const bool deep : {false, true}) {
+          const double us = time_calls(bench.stream, calls_for(bytes), [&](int call) {
+            launch_stream_probe(operands.weight(call, bytes), bytes, ctas * kMultiprocessors, deep,
+                                programmatic, operands.y, bench.stream);
+          });
+          if (us >= best) continue;
+          best = us;
+          how = fmt::format("{} ctas an SM, {} loads", ctas, deep ? 8 : 4);
+        }
+      }
+      bench.results.add(
+          R"({{"group": "probe", "bytes": {}, "pdl": {}, "us": {:.2f}, "share": {:.3f}, )"
+          R"("how": "{}"}})",
+          bytes, programmatic, best, share(bytes, best), how);
+    }
+  }
+}
+
+void bench_low_latency(Bench& bench) {
+  const Operands operands = make_operands(bench.arena, 32 * 28672, 32 * 28672 * 4);
+  for (const GemmShape& shape : kShapes) {
+    for (const int m : {1, 8, 16, 32}) {
+      for (const bool programmatic : {false, true}) {
+        const auto timed = time_configurations(bench, operands, shape, m, programmatic);
+        for (size_t i = 0; i < std::min<size_t>(timed.size(), 6); ++i)
+          bench.results.add(
+              R"({{"group": "low_latency", "shape": "{}", "m": {}, "pdl": {}, "rank": {}, )"
+              R"("us": {:.2f}, "share": {:.3f}, "config": "{}"}})",
+              shape.name, m, programmatic, i, timed[i].us, share(shape.bytes(), timed[i].us),
+              describe(timed[i].config));
+      }
+    }
+  }
+}
+
+void bench_chain(Bench& bench) {
+  const Operands operands = make_operands(bench.arena, 32 * 28672, 32 * 28672 * 4);
+  for (const int first : {0, 4}) {
+    size_t bytes = 0;
+    for (int i = 0; i < 4; ++i) bytes += kShapes[first + i].bytes();
+    for (const int m : {1, 16}) {
+      for (const bool programmatic : {false, true}) {
+        const double us = time_calls(bench.stream, 8, [&](int layer) {
+          size_t at = static_cast<size_t>(layer) * bytes;
+          for (int i = 0; i < 4; ++i) {
+            const GemmShape& shape = kShapes[first + i];
+            cuda::LowLatencyGemm gemm = make_gemm(operands, shape, m, 0);
+            gemm.weight = reinterpret_cast<const uint8_t*>(operands.weights + at);
+            at += shape.bytes();
+            cuda::launch_low_latency(
+                gemm, cuda::low_latency_config(m, shape.n, shape.k, kMultiprocessors),
+                {bench.stream, programmatic});
+          }
+        });
+        bench.results.add(
+            R"({{"group": "chain", "model": "{}", "m": {}, "pdl": {}, "us_a_layer": {:.2f}, )"
+            R"("share": {:.3f}}})",
+            first == 0 ? "70B/4" : "8B", m, programmatic, us, share(bytes, us));
+      }
+    }
+  }
+}
+
+void bench_cublaslt(Bench& bench) {
+  const Operands operands = make_operands(bench.arena, 8192ull * 28672, 8192ull * 28672 * 2);
+  const cuda::LtWorkspace workspace = {bench.arena.take(cuda::kLtWorkspaceBytes),
+                                       cuda::kLtWorkspaceBytes};
+  const auto* vectors = reinterpret_cast<const float*>(bench.arena.take(1 << 20));
+  for (const GemmShape& shape : kShapes) {
+    for (const int m : {1, 8, 16, 32, 64, 128, 256, 2048, 8192}) {
+      for (const auto scales : {cuda::LtScales::kScalar, cuda::LtScales::kOuterVector}) {
+        const cuda::LtPlan* plan = cuda::LtPlan::find({.m = m,
+                                                       .n = shape.n,
+                                                       .k = shape.k,
+                                                       .x_stride = shape.k,
+                                                       .weight_stride = shape.k,
+                                                       .y_stride = shape.n,
+                                                       .operand = DType::kE4M3,
+                                                       .y = DType::kBF16,
+                                                       .bias = false,
+                                                       .scales = scales});
+        const bool vector = scales == cuda::LtScales::kOuterVector;
+        if (plan == nullptr) {
+          bench.results.add(
+              R"({{"group": "cublaslt", "shape": "{}", "m": {}, "vector_scales": {}, )"
+              R"("supported": false}})",
+              shape.name, m, vector);
+          continue;
+        }
+        const auto* scale = vector ? vectors : reinterpret_cast<const float*>(operands.scales);
+        const int calls = m >= 2048 ? 4 : calls_for(shape.bytes());
+        double first = 0;
+        double best = 1e30;
+        int winner = 0;
+        for (int algorithm = 0; algorithm < plan->algorithms(); ++algorithm) {
+          const double us = time_calls(
+              bench.stream, calls,
+              [&](int call) {
+                plan->run({operands.x, operands.weight(call, shape.bytes()), scale, scale, nullptr,
+                           operands.y},
+                          workspace, bench.stream, algorithm);
+              },
+              5);
+          if (algorithm == 0) first = us;
+          if (us < best) best = us, winner = algorithm;
+        }
+        bench.results.add(
+            R"({{"group": "cublaslt", "shape": "{}", "m": {}, "vector_scales": {}, )"
+            R"("first_us": {:.2f}, "best_us": {:.2f}, "best": {}, "of": {}, "share": {:.3f}, )"
+            R"("tflops": {:.0f}}})",
+            shape.name, m, vector, first, best, winner, plan->algorithms(),
+            share(shape.bytes(), best), 2.0 * m * shape.n * shape.k / best * 1e-6);
+      }
+    }
+  }
+}
+
+}  // namespace octavo::bench

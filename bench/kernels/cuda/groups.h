@@ -1,0 +1,35 @@
+// The groups of the CUDA kernel benchmark.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+
+#include "kernels/cuda/timing.h"
+
+namespace octavo::bench {
+
+// Device memory that a group may use as it likes.
+struct Arena {
+  std::byte* data = nullptr;
+  size_t bytes = 0;
+  size_t used = 0;
+
+  // Aligned to 1 KiB; throws Error(kOutOfMemory) where nothing is left.
+  std::byte* take(size_t size);
+};
+
+struct Bench {
+  Stream stream;
+  Results results;
+  Arena arena;
+};
+
+void bench_probe(Bench& bench);        // streaming reads of the weights' sizes
+void bench_low_latency(Bench& bench);  // every configuration, M = 1 … 32
+void bench_cublaslt(Bench& bench);     // every algorithm offered
+void bench_chain(Bench& bench);        // the four products of a layer in a row
+void bench_attention(Bench& bench);    // decode and context
+void bench_small_ops(Bench& bench);    // norms, SwiGLU, RoPE
+void bench_decode_step(Bench& bench);  // all layers of an 8B model at batch 1
+
+}  // namespace octavo::bench

@@ -1,0 +1,61 @@
+// Attention over the paged KV cache: what its kernels share.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "backend/cuda/launch.h"
+#include "core/dtype.h"
+
+namespace octavo::cuda {
+
+struct AttentionCall {
+  const void* q;  // [tokens, heads × head_dim]
+  const std::byte* k_cache;
+  const std::byte* v_cache;
+  const int32_t* query_start;
+  const int32_t* query_length;
+  const int32_t* kv_length;
+  const int32_t* block_table;
+  const float* k_scale;       // null: not E4M3
+  const float* v_scale;       // null: not E4M3
+  const float* output_scale;  // null: y has q's type
+  void* y;
+  int64_t q_stride, y_stride, table_stride;
+  int64_t tokens;
+  int sequences, table_width, tokens_per_block;
+  int heads, kv_heads, head_dim;
+  float softmax_scale;
+  int64_t window;  // 0: none
+  DType activation;
+  DType cache;
+  DType output;
+};
+
+// Which sequences a launch serves, by their rows in this step.
+struct QueryRange {
+  int least = 1;
+  int most = INT32_MAX;
+};
+
+// One token a sequence, or few: a cluster of `split` CTAs streams the keys and values of one
+// sequence and KV head. Rows of no sequence become zero where `zero_rows`; then the call has a row
+// for each sequence.
+struct DecodePlan {
+  QueryRange queries;
+  int split = 1;  // 1, 2, 4 or 8
+  bool zero_rows = true;
+};
+int decode_split(int sequences, int kv_heads, int multiprocessors);
+void launch_attention_decode(const AttentionCall& call, const DecodePlan& plan,
+                             const Launch& where);
+
+// Many tokens a sequence: tiles of query rows against tiles of keys.
+void launch_attention_context(const AttentionCall& call, const QueryRange& queries,
+                              const Launch& where);
+
+// Any shape, one block a row and head.
+void launch_attention_reference(const AttentionCall& call, const Launch& where);
+
+}  // namespace octavo::cuda

@@ -1,0 +1,89 @@
+// Conversions on the device; the E4M3 encoder gives the bytes of numerics/e4m3.h.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cuda_bf16.h>
+
+#include <cstdint>
+
+namespace octavo::device {
+
+struct e4m3_t {  // a code, as stored
+  uint8_t bits;
+};
+
+__device__ __forceinline__ float to_float(float value) { return value; }
+__device__ __forceinline__ float to_float(__nv_bfloat16 value) { return __bfloat162float(value); }
+
+template <typename T>
+__device__ __forceinline__ T round_to(float value);  // nearest even
+template <>
+__device__ __forceinline__ float round_to<float>(float value) {
+  return value;
+}
+template <>
+__device__ __forceinline__ __nv_bfloat16 round_to<__nv_bfloat16>(float value) {
+  return __float2bfloat16_rn(value);
+}
+
+// Two codes, `low` in the low byte: nearest even, saturating to ±448; every NaN becomes 0x7F.
+__device__ __forceinline__ uint32_t encode_e4m3x2(float low, float high) {
+  uint16_t codes;
+  asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(codes) : "f"(high), "f"(low));
+  return codes;
+}
+
+__device__ __forceinline__ uint32_t sign_bit(float value) { return __float_as_uint(value) >> 31; }
+
+// Four codes of values × inverse. The codec keeps the sign of a NaN, the hardware drops it: where a
+// code is 0x7F (only a NaN's is) the sign of the value is put back.
+__device__ __forceinline__ uint32_t quantize_e4m3x4(const float* values, float inverse) {
+  uint32_t codes = encode_e4m3x2(values[0] * inverse, values[1] * inverse) |
+                   encode_e4m3x2(values[2] * inverse, values[3] * inverse) << 16;
+  if (__vcmpeq4(codes, 0x7F7F7F7Fu) != 0) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if ((codes >> (8 * i) & 0xFFu) == 0x7Fu) codes |= sign_bit(values[i]) << (8 * i + 7);
+    }
+  }
+  return codes;
+}
+
+__device__ __forceinline__ e4m3_t quantize_e4m3(float value, float inverse) {
+  uint32_t code = encode_e4m3x2(value * inverse, 0.0f) & 0xFFu;
+  if (code == 0x7Fu) code |= sign_bit(value) << 7;
+  return {static_cast<uint8_t>(code)};
+}
+
+// Exact: the two low codes of `codes` as half2, and the two high ones.
+__device__ __forceinline__ uint32_t decode_low_half2(uint32_t codes) {
+  uint32_t halves;
+  asm("{\n .reg .b16 low, high;\n mov.b32 {low, high}, %1;\n"
+      " cvt.rn.f16x2.e4m3x2 %0, low;\n}"
+      : "=r"(halves)
+      : "r"(codes));
+  return halves;
+}
+__device__ __forceinline__ uint32_t decode_high_half2(uint32_t codes) {
+  uint32_t halves;
+  asm("{\n .reg .b16 low, high;\n mov.b32 {low, high}, %1;\n"
+      " cvt.rn.f16x2.e4m3x2 %0, high;\n}"
+      : "=r"(halves)
+      : "r"(codes));
+  return halves;
+}
+
+__device__ __forceinline__ float decode_e4m3(uint8_t code) {
+  const uint32_t halves = decode_low_half2(code);
+  float value;
+  asm("{\n .reg .b16 low, high;\n mov.b32 {low, high}, %1;\n cvt.f32.f16 %0, low;\n}"
+      : "=f"(value)
+      : "r"(halves));
+  return value;
+}
+__device__ __forceinline__ float to_float(e4m3_t value) { return decode_e4m3(value.bits); }
+
+// 1 / scale, the reciprocal rounded once (numerics/scale.h).
+__device__ __forceinline__ float inverse_scale(const float* scale) { return __frcp_rn(*scale); }
+
+}  // namespace octavo::device

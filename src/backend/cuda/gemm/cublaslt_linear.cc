@@ -1,0 +1,141 @@
+// The kernel cuda_linear_cublaslt: FP8 with scalar or vector scales, 16 and 32 bits.
+// SPDX-License-Identifier: Apache-2.0
+#include "backend/cuda/gemm/cublaslt.h"
+#include "backend/cuda/gemm/linear.h"
+#include "backend/cuda/kernel_table.h"
+#include "backend/cuda/problem.h"
+#include "core/checked.h"
+
+namespace octavo::cuda {
+namespace {
+
+constexpr size_t kMaxSegments = std::extent_v<decltype(ScaleVectors::segment_end)>;
+
+int64_t vector_bytes(int64_t m, int64_t n) { return round_up((m + n) * 4, 256); }
+
+LtShape shape_of(const LinearArgs& args, LtScales scales) {
+  return {.m = args.x.rows(),
+          .n = args.weight.rows(),
+          .k = args.x.columns(),
+          .x_stride = args.x.row_stride,
+          .weight_stride = args.weight.row_stride,
+          .y_stride = args.y.row_stride,
+          .operand = args.x.dtype,
+          .y = args.y.dtype,
+          .bias = args.bias.defined(),
+          .scales = scales};
+}
+
+Verdict check_float_linear(const Problem& problem) {
+  const DType x = problem.inputs[0].dtype;
+  const DType y = problem.outputs[0].dtype;
+  if (!is_activation(x) || problem.inputs[1].dtype != x)
+    return Verdict::no("operands that are neither E4M3 nor one activation type");
+  if (y != x && y != DType::kF32)
+    return Verdict::no(fmt::format("{} from {}", to_string(y), to_string(x)));
+  if (problem.inputs[4].present && problem.inputs[4].dtype != y)
+    return Verdict::no("a bias of another type than y");
+  return Verdict::yes();
+}
+
+Verdict supports(const Problem& problem) {
+  if (problem.inputs[0].dtype != DType::kE4M3) return check_float_linear(problem);
+  const Verdict fp8 = check_fp8_linear(problem);
+  if (!fp8.supported) return fp8;
+  if (problem.inputs[1].shape[0] % 16 != 0 || problem.inputs[0].shape[1] % 16 != 0)
+    return Verdict::no("FP8 rows or columns that are not a multiple of 16");
+  const auto& segments = std::get<LinearParams>(problem.params).segment_rows;
+  if (segments.size() > kMaxSegments) return Verdict::no("more than 8 segments");
+  for (const int64_t rows : segments) {
+    if (rows % 16 != 0) return Verdict::no("a segment that is not a multiple of 16 rows");
+  }
+  if (segments.size() > 1 && problem.inputs[4].present && problem.inputs[4].dtype == DType::kF32)
+    return Verdict::no("a float32 bias over several segments");
+  return Verdict::yes();
+}
+
+int64_t workspace(const Problem& problem) {
+  return static_cast<int64_t>(kLtWorkspaceBytes) +
+         vector_bytes(problem.inputs[0].shape[0], problem.inputs[1].shape[0]);
+}
+
+// The end of the workspace that the scale vectors leave to the library.
+LtWorkspace library_part(const LaunchContext& context, int64_t skip) {
+  OCTAVO_CHECK(context.workspace.size() >= static_cast<size_t>(skip) + kLtWorkspaceBytes);
+  return {context.workspace.data() + skip, kLtWorkspaceBytes};
+}
+
+void run_plan(const LtPlan* plan, const LtPointers& pointers, const LinearArgs& args,
+              const LaunchContext& context) {
+  if (plan == nullptr)
+    throw Error(ErrorCategory::kUnsupported,
+                fmt::format("[linear] cuBLASLt: no algorithm for x {} and weight {}",
+                            to_string(args.x.shape), to_string(args.weight.shape)));
+  plan->run(pointers, library_part(context, vector_bytes(args.x.rows(), args.weight.rows())),
+            on(context).stream);
+}
+
+LtPointers pointers_of(const LinearArgs& args) {
+  return {.x = args.x.data,
+          .weight = args.weight.data,
+          .x_scale = args.input_scale.as<const float>(),
+          .weight_scale = args.weight_scale.as<const float>(),
+          .bias = args.bias.data,
+          .y = args.y.data};
+}
+
+bool run_with_vectors(const LinearArgs& args, const LaunchContext& context) {
+  const LtPlan* plan = LtPlan::find(shape_of(args, LtScales::kOuterVector));
+  if (plan == nullptr) return false;
+  ScaleVectors vectors = {.input_scale = args.input_scale.as<const float>(),
+                          .weight_scale = args.weight_scale.as<const float>(),
+                          .to = reinterpret_cast<float*>(context.workspace.data()),
+                          .m = static_cast<int>(args.x.rows()),
+                          .n = static_cast<int>(args.weight.rows())};
+  for (const int64_t end : segment_ends(*args.params, vectors.n))
+    vectors.segment_end[vectors.segments++] = static_cast<int>(end);
+  launch_scale_vectors(vectors, on(context));
+  LtPointers pointers = pointers_of(args);
+  pointers.weight_scale = vectors.to;
+  pointers.x_scale = vectors.to + vectors.n;
+  run_plan(plan, pointers, args, context);
+  return true;
+}
+
+// Where the device has no vector scales: one product a segment.
+void run_by_segment(const LinearArgs& args, const LaunchContext& context) {
+  int64_t first = 0;
+  int index = 0;
+  for (const int64_t end : segment_ends(*args.params, args.weight.rows())) {
+    LinearArgs part = args;
+    part.weight.data += first * args.weight.row_stride;
+    part.weight.shape[0] = end - first;
+    part.y.data += first * size_of(args.y.dtype);
+    if (args.bias.defined()) part.bias.data += first * size_of(args.bias.dtype);
+    LtPointers pointers = pointers_of(part);
+    pointers.weight_scale += index++;
+    run_plan(LtPlan::find(shape_of(part, LtScales::kScalar)), pointers, args, context);
+    first = end;
+  }
+}
+
+void run(const Operands& operands, const LaunchContext& context) {
+  const auto args = LinearArgs::bind(operands);
+  if (args.x.rows() == 0) return;
+  if (args.x.dtype != DType::kE4M3) {
+    const LtPlan* plan = LtPlan::find(shape_of(args, LtScales::kNone));
+    return run_plan(plan, pointers_of(args), args, context);
+  }
+  if (args.params->segment_rows.size() > 1 && run_with_vectors(args, context)) return;
+  run_by_segment(args, context);
+}
+
+// The library chooses tiles by the number of rows, and its kernels know no grid dependency.
+constexpr KernelTraits kTraits = {.device = DeviceType::kCuda, .batch_invariant = false};
+
+}  // namespace
+
+const Kernel kLinearCublasLt = {
+    "cuda_linear_cublaslt", Op::kLinear, kTraits, supports, workspace, run};
+
+}  // namespace octavo::cuda

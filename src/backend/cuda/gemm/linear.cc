@@ -1,0 +1,123 @@
+// The kernels cuda_linear_low_latency and cuda_linear_reference.
+// SPDX-License-Identifier: Apache-2.0
+#include "backend/cuda/gemm/linear.h"
+
+#include "backend/cuda/gemm/low_latency.h"
+#include "backend/cuda/gemm/reference.h"
+#include "backend/cuda/kernel_table.h"
+#include "backend/cuda/problem.h"
+
+namespace octavo::cuda {
+
+std::vector<int64_t> segment_ends(const LinearParams& params, int64_t rows) {
+  std::vector<int64_t> ends;
+  int64_t end = 0;
+  for (const int64_t segment : params.segment_rows) ends.push_back(end += segment);
+  if (ends.empty()) ends.push_back(rows);
+  return ends;
+}
+
+Verdict check_fp8_linear(const Problem& problem) {
+  const auto& [x, weight] = std::tie(problem.inputs[0], problem.inputs[1]);
+  if (x.dtype != DType::kE4M3 || weight.dtype != DType::kE4M3)
+    return Verdict::no(
+        fmt::format("x of {} and weight of {}", to_string(x.dtype), to_string(weight.dtype)));
+  const DType y = problem.outputs[0].dtype;
+  if (!is_activation(y)) return Verdict::no(fmt::format("y of {}", to_string(y)));
+  if (problem.inputs[4].present && problem.inputs[4].dtype != y)
+    return Verdict::no("a bias of another type than y");
+  return Verdict::yes();
+}
+
+namespace {
+
+int multiprocessors() {
+  int device = 0;
+  int count = 0;
+  OCTAVO_CUDA_CHECK(cudaGetDevice(&device));
+  OCTAVO_CUDA_CHECK(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device));
+  return count;
+}
+
+Verdict supports_low_latency(const Problem& problem) {
+  const Verdict fp8 = check_fp8_linear(problem);
+  if (!fp8.supported) return fp8;
+  const auto& params = std::get<LinearParams>(problem.params);
+  const int64_t rows = problem.inputs[0].shape[0];
+  const int64_t k = problem.inputs[0].shape[1];
+  if (rows > kLowLatencyMaxTokens)
+    return Verdict::no(fmt::format("{} rows, at most {}", rows, kLowLatencyMaxTokens));
+  if (k % 16 != 0) return Verdict::no(fmt::format("{} columns, not a multiple of 16", k));
+  if (params.segment_rows.size() > kLowLatencyMaxSegments)
+    return Verdict::no(fmt::format("{} segments", params.segment_rows.size()));
+  if (problem.inputs[1].shape[0] > INT32_MAX || k > INT32_MAX / 2)
+    return Verdict::no("a weight of 2^31 rows or columns");
+  return Verdict::yes();
+}
+
+void run_low_latency(const Operands& operands, const LaunchContext& context) {
+  const auto args = LinearArgs::bind(operands);
+  LowLatencyGemm gemm = {.x = args.x.as<const uint8_t>(),
+                         .weight = args.weight.as<const uint8_t>(),
+                         .input_scale = args.input_scale.as<const float>(),
+                         .weight_scale = args.weight_scale.as<const float>(),
+                         .bias = args.bias.data,
+                         .y = args.y.data,
+                         .x_stride = args.x.row_stride,
+                         .weight_stride = args.weight.row_stride,
+                         .y_stride = args.y.row_stride,
+                         .m = static_cast<int>(args.x.rows()),
+                         .n = static_cast<int>(args.weight.rows()),
+                         .k = static_cast<int>(args.x.columns()),
+                         .y_is_float = args.y.dtype == DType::kF32};
+  for (const int64_t end : segment_ends(*args.params, gemm.n))
+    gemm.segment_end[gemm.segments++] = static_cast<int>(end);
+  if (gemm.m == 0) return;
+  launch_low_latency(gemm, low_latency_config(gemm.m, gemm.n, gemm.k, multiprocessors()),
+                     on(context));
+}
+
+Verdict supports_reference(const Problem& problem) {
+  const auto operand = [](DType dtype) { return dtype == DType::kE4M3 || is_activation(dtype); };
+  const DType y = problem.outputs[0].dtype;
+  if (!operand(problem.inputs[0].dtype) || !operand(problem.inputs[1].dtype) || !is_activation(y))
+    return Verdict::no("an element type that it does not read or write");
+  if (problem.inputs[4].present && problem.inputs[4].dtype != y)
+    return Verdict::no("a bias of another type than y");
+  const size_t segments = std::get<LinearParams>(problem.params).segment_rows.size();
+  if (segments > kMaxSegments) return Verdict::no(fmt::format("{} segments", segments));
+  return Verdict::yes();
+}
+
+void run_reference(const Operands& operands, const LaunchContext& context) {
+  const auto args = LinearArgs::bind(operands);
+  ReferenceGemm gemm = {.x = args.x.data,
+                        .weight = args.weight.data,
+                        .input_scale = args.input_scale.as<const float>(),
+                        .weight_scale = args.weight_scale.as<const float>(),
+                        .bias = args.bias.data,
+                        .y = args.y.data,
+                        .x_stride = args.x.row_stride,
+                        .weight_stride = args.weight.row_stride,
+                        .y_stride = args.y.row_stride,
+                        .m = args.x.rows(),
+                        .n = args.weight.rows(),
+                        .k = args.x.columns(),
+                        .x_type = args.x.dtype,
+                        .weight_type = args.weight.dtype,
+                        .y_type = args.y.dtype};
+  for (const int64_t end : segment_ends(*args.params, gemm.n))
+    gemm.segment_end[gemm.segments++] = end;
+  launch_reference_gemm(gemm, on(context));
+}
+
+constexpr KernelTraits kTraits = {.device = DeviceType::kCuda, .programmatic = true};
+
+}  // namespace
+
+const Kernel kLinearLowLatency = {"cuda_linear_low_latency", Op::kLinear, kTraits,
+                                  supports_low_latency,      nullptr,     run_low_latency};
+const Kernel kLinearReference = {"cuda_linear_reference", Op::kLinear, kTraits,
+                                 supports_reference,      nullptr,     run_reference};
+
+}  // namespace octavo::cuda

@@ -1,0 +1,58 @@
+// Linear, the plain version: one warp an output, fp32 sums in a fixed order, any shape and type.
+// SPDX-License-Identifier: Apache-2.0
+#include "backend/cuda/device/ptx/grid_dependency.cuh"
+#include "backend/cuda/device/reduce/block.cuh"
+#include "backend/cuda/dispatch.h"
+#include "backend/cuda/gemm/reference.h"
+
+namespace octavo::cuda {
+namespace {
+
+constexpr int kWarps = 8;
+
+template <typename X, typename W, typename Y>
+__global__ void __launch_bounds__(kWarps * 32) reference_gemm_kernel(ReferenceGemm gemm) {
+  device::launch_dependents();
+  device::wait_for_dependencies();
+  const int64_t output = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
+  const int64_t token = output / gemm.n;
+  const int64_t row = output % gemm.n;
+  if (token >= gemm.m) return;
+  const X* x = static_cast<const X*>(gemm.x) + token * gemm.x_stride;
+  const W* weight = static_cast<const W*>(gemm.weight) + row * gemm.weight_stride;
+  float sum = 0.0f;
+  for (int64_t k = threadIdx.x % 32; k < gemm.k; k += 32)
+    sum = fmaf(device::to_float(x[k]), device::to_float(weight[k]), sum);
+  sum = device::warp_sum(sum);
+  if (threadIdx.x % 32 != 0) return;
+  int segment = 0;
+  while (row >= gemm.segment_end[segment]) ++segment;
+  if (gemm.input_scale != nullptr) sum *= *gemm.input_scale;
+  if (gemm.weight_scale != nullptr) sum *= gemm.weight_scale[segment];
+  if (gemm.bias != nullptr) sum += device::to_float(static_cast<const Y*>(gemm.bias)[row]);
+  static_cast<Y*>(gemm.y)[token * gemm.y_stride + row] = device::round_to<Y>(sum);
+}
+
+// Calls function(Element{}) for E4M3, bfloat16 or float.
+template <typename Function>
+void dispatch_operand(DType dtype, Function&& function) {
+  if (dtype == DType::kE4M3) return function(device::e4m3_t{});
+  dispatch_activation(dtype, function);
+}
+
+}  // namespace
+
+void launch_reference_gemm(const ReferenceGemm& gemm, const Launch& where) {
+  Grid grid;
+  grid.threads = kWarps * 32;
+  grid.blocks = dim3(static_cast<unsigned>(blocks_for(gemm.m * gemm.n, kWarps)));
+  dispatch_operand(gemm.x_type, [&]<typename X>(X) {
+    dispatch_operand(gemm.weight_type, [&]<typename W>(W) {
+      dispatch_activation(gemm.y_type, [&]<typename Y>(Y) {
+        launch(where, grid, reference_gemm_kernel<X, W, Y>, gemm);
+      });
+    });
+  });
+}
+
+}  // namespace octavo::cuda

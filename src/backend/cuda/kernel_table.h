@@ -1,0 +1,33 @@
+// The kernels of the CUDA backend by name; each is defined in the .cu or .cc file of its family.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "ops/kernel.h"
+
+namespace octavo::cuda {
+
+// rows/
+extern const Kernel kEmbedding;
+extern const Kernel kGatherRows;
+// norm/
+extern const Kernel kRmsNorm;
+extern const Kernel kAddRmsNorm;
+// pointwise/
+extern const Kernel kAdd;
+extern const Kernel kSwiglu;
+
+extern const Kernel kQuantize;
+// rope/
+extern const Kernel kRope;
+extern const Kernel kKvAppend;
+extern const Kernel kRopeKvAppend;
+// gemm/
+extern const Kernel kLinearLowLatency;
+extern const Kernel kLinearCublasLt;
+extern const Kernel kLinearReference;
+// attention/
+extern const Kernel kAttentionDecode;
+extern const Kernel kAttentionContext;
+extern const Kernel kAttentionReference;
+
+}  // namespace octavo::cuda

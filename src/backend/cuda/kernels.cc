@@ -1,0 +1,33 @@
+// The catalogue of CUDA kernels, in order of preference for each op.
+// SPDX-License-Identifier: Apache-2.0
+#include "backend/cuda/kernels.h"
+
+#include <array>
+
+#include "backend/cuda/kernel_table.h"
+
+namespace octavo {
+
+std::span<const Kernel> cuda_kernels() {
+  static const std::array table = {
+      cuda::kEmbedding,
+      cuda::kGatherRows,
+      cuda::kRmsNorm,
+      cuda::kAddRmsNorm,
+      cuda::kAdd,
+      cuda::kSwiglu,
+      cuda::kQuantize,
+      cuda::kRope,
+      cuda::kKvAppend,
+      cuda::kRopeKvAppend,
+      cuda::kLinearLowLatency,
+      cuda::kLinearCublasLt,
+      cuda::kLinearReference,
+      cuda::kAttentionDecode,
+      cuda::kAttentionContext,
+      cuda::kAttentionReference,
+  };
+  return table;
+}
+
+}  // namespace octavo

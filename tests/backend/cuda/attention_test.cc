@@ -1,0 +1,264 @@
+// Attention on the device: every kernel against doubles, over pages in random order.
+// SPDX-License-Identifier: Apache-2.0
+#include "backend/cuda/attention/attention.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "backend/cuda/device_call.h"
+
+namespace octavo::testing {
+namespace {
+
+struct Case {
+  DType cache;
+  int64_t heads, kv_heads, head_dim, tokens_per_block, window;
+  std::vector<std::pair<int, int>> sequences;  // query_length, kv_length
+  int unowned_rows = 0;                        // at the end
+};
+
+struct Inputs {
+  Tensor q, k_cache, v_cache, query_start, query_length, kv_length, block_table;
+  Tensor k_scale, v_scale;
+  AttentionParams params;
+  int64_t tokens = 0;
+};
+
+Inputs make_inputs(const Case& c, DType activation = DType::kBF16) {
+  Values values(9);
+  Inputs in;
+  std::vector<int32_t> starts, queries, lengths;
+  int64_t width = 1;
+  int64_t blocks = 1;
+  for (const auto& [query, length] : c.sequences) {
+    starts.push_back(static_cast<int32_t>(in.tokens));
+    queries.push_back(query);
+    lengths.push_back(length);
+    in.tokens += query;
+    const int64_t needed = (length + c.tokens_per_block - 1) / c.tokens_per_block;
+    width = std::max(width, needed);
+    blocks += needed;
+  }
+  in.tokens += c.unowned_rows;
+  std::vector<int32_t> order(blocks);
+  std::iota(order.begin(), order.end(), 0);
+  std::shuffle(order.begin(), order.end(), values.engine());
+  in.block_table = Tensor(DType::kI32, {static_cast<int64_t>(c.sequences.size()), width});
+  size_t next = 0;
+  const Shape shape = {blocks, c.kv_heads, c.tokens_per_block, c.head_dim};
+  in.k_cache = values.normal(c.cache, shape, c.cache == DType::kE4M3 ? 30.0f : 1.0f);
+  in.v_cache = values.normal(c.cache, shape, c.cache == DType::kE4M3 ? 40.0f : 1.0f);
+  for (size_t s = 0; s < c.sequences.size(); ++s) {
+    const int64_t needed = (c.sequences[s].second + c.tokens_per_block - 1) / c.tokens_per_block;
+    for (int64_t i = 0; i < needed; ++i) {
+      const int32_t block = order[next++];
+      in.block_table.as<int32_t>()[s * width + i] = block;
+      // Slots past the end hold NaN: nothing may come of them.
+      for (int64_t token = c.sequences[s].second - i * c.tokens_per_block;
+           token < c.tokens_per_block; ++token) {
+        for (int64_t at = 0; at < c.kv_heads * c.head_dim; ++at) {
+          const int64_t index = ((block * c.kv_heads + at / c.head_dim) * c.tokens_per_block +
+                                 std::max<int64_t>(token, 0)) *
+                                    c.head_dim +
+                                at % c.head_dim;
+          set_element(in.k_cache.view(), index, NAN);
+          set_element(in.v_cache.view(), index, NAN);
+        }
+      }
+    }
+  }
+  in.q = values.normal(activation, {in.tokens, c.heads * c.head_dim}, 1.5f);
+  in.query_start = vector_of(DType::kI32, starts);
+  in.query_length = vector_of(DType::kI32, queries);
+  in.kv_length = vector_of(DType::kI32, lengths);
+  if (c.cache == DType::kE4M3) {
+    in.k_scale = scalar(0.031f);
+    in.v_scale = scalar(0.017f);
+  }
+  in.params = {.num_heads = c.heads,
+               .num_kv_heads = c.kv_heads,
+               .head_dim = c.head_dim,
+               .softmax_scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim)),
+               .window = c.window};
+  return in;
+}
+
+// Exact attention, and Σ p |v|, which bounds are made of.
+struct Expected {
+  std::vector<double> y, magnitude;
+  double largest_logit = 0;  // Σ |q k|, scaled
+};
+Expected oracle(const Case& c, const Inputs& in) {
+  Expected expected;
+  expected.y.assign(in.tokens * c.heads * c.head_dim, 0.0);
+  expected.magnitude.assign(expected.y.size(), 0.0);
+  const double k_scale = in.k_scale.defined() ? in.k_scale.as<float>()[0] : 1.0;
+  const double v_scale = in.v_scale.defined() ? in.v_scale.as<float>()[0] : 1.0;
+  const int64_t width = in.block_table.shape()[1];
+  int64_t row = 0;
+  for (size_t s = 0; s < c.sequences.size(); ++s) {
+    const auto [queries, length] = c.sequences[s];
+    for (int query = 0; query < queries; ++query, ++row) {
+      const int64_t position = length - queries + query;
+      const int64_t first = c.window > 0 ? std::max<int64_t>(0, position + 1 - c.window) : 0;
+      for (int64_t head = 0; head < c.heads; ++head) {
+        const auto at = [&](int64_t token) {
+          const int64_t block =
+              in.block_table.as<int32_t>()[s * width + token / c.tokens_per_block];
+          return ((block * c.kv_heads + head / (c.heads / c.kv_heads)) * c.tokens_per_block +
+                  token % c.tokens_per_block) *
+                 c.head_dim;
+        };
+        const int64_t q = (row * c.heads + head) * c.head_dim;
+        std::vector<double> logits;
+        for (int64_t token = first; token <= position; ++token) {
+          double dot = 0, magnitude = 0;
+          for (int64_t i = 0; i < c.head_dim; ++i) {
+            const double product = static_cast<double>(element(in.q.view(), q + i)) *
+                                   element(in.k_cache.view(), at(token) + i);
+            dot += product;
+            magnitude += std::abs(product);
+          }
+          logits.push_back(dot * in.params.softmax_scale * k_scale);
+          expected.largest_logit =
+              std::max(expected.largest_logit, magnitude * in.params.softmax_scale * k_scale);
+        }
+        const double largest = *std::max_element(logits.begin(), logits.end());
+        double total = 0;
+        for (double& logit : logits) total += logit = std::exp(logit - largest);
+        for (int64_t i = 0; i < c.head_dim; ++i) {
+          double sum = 0, magnitude = 0;
+          for (size_t j = 0; j < logits.size(); ++j) {
+            const double term = logits[j] / total * v_scale *
+                                element(in.v_cache.view(), at(first + static_cast<int64_t>(j)) + i);
+            sum += term;
+            magnitude += std::abs(term);
+          }
+          expected.y[q + i] = sum;
+          expected.magnitude[q + i] = magnitude;
+        }
+      }
+    }
+  }
+  return expected;
+}
+
+DeviceCall make_call(const Inputs& in) {
+  DeviceCall call;
+  call.params(in.params).in(in.q).in(in.k_cache).in(in.v_cache).in(in.query_start);
+  call.in(in.query_length).in(in.kv_length).in(in.block_table);
+  if (in.k_scale.defined()) {
+    call.in(in.k_scale).in(in.v_scale);
+  } else {
+    call.none().none();
+  }
+  return call;
+}
+
+// A weight is exp of a logit whose error is 2^-22 of Σ |q k| (fp32 steps of a short sum), rounded
+// to 8 bits (bfloat16) or 11 (half) before it meets v; the same holds for the reference without it.
+void expect_attention(const Case& c, const Expected& expected, const Tensor& y,
+                      double weight_rounding, std::string_view what) {
+  const double unit = 2 * (expected.largest_logit * 0x1p-21 + weight_rounding + 64 * 0x1p-24);
+  double worst = 0;
+  for (size_t i = 0; i < expected.y.size(); ++i) {
+    const double error = std::abs(element(y.view(), i) - expected.y[i]);
+    const double bound =
+        epsilon_of(y.dtype()) * std::abs(expected.y[i]) + unit * expected.magnitude[i] + 1e-12;
+    worst = std::max(worst, std::isnan(error) ? 1e30 : error / bound);
+  }
+  EXPECT_LE(worst, 1.0) << what << " heads " << c.heads << "/" << c.kv_heads << " dim "
+                        << c.head_dim << " page " << c.tokens_per_block;
+}
+
+void check(const Case& c, std::initializer_list<const char*> kernels) {
+  const Inputs in = make_inputs(c);
+  const Expected expected = oracle(c, in);
+  const double rounding = c.cache == DType::kE4M3 ? 0x1p-11 : 0x1p-8;
+  for (const char* kernel : kernels) {
+    Tensor y(DType::kBF16, in.q.shape());
+    DeviceCall call = make_call(in);
+    call.none().out(y).run(kernel);
+    expect_attention(c, expected, y, rounding, kernel);
+    const Tensor scale = scalar(0.003f);
+    Tensor codes(DType::kE4M3, in.q.shape()), after(DType::kE4M3, in.q.shape());
+    DeviceCall fused = make_call(in);
+    fused.in(scale).out(codes).run(kernel);
+    DeviceCall quantized;
+    quantized.in(y).in(scale).out(after).run("cuda_quantize");
+    expect_same_bytes(codes, after, kernel);
+  }
+}
+
+class Decode : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Decode, MatchesDoubles) {
+  OCTAVO_REQUIRE_DEVICE();
+  check(GetParam(),
+        {"cuda_attention_reference", "cuda_attention_decode", "cuda_attention_context"});
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Grid, Decode,
+    ::testing::Values(Case{DType::kE4M3, 4, 1, 128, 32, 0, {{1, 1}, {1, 31}, {1, 33}, {1, 700}}},
+                      Case{DType::kBF16, 8, 1, 128, 64, 0, {{1, 64}, {1, 65}, {1, 1000}}},
+                      Case{DType::kE4M3, 16, 1, 64, 16, 0, {{1, 15}, {1, 16}, {1, 17}, {1, 300}}},
+                      Case{DType::kBF16, 3, 3, 64, 32, 0, {{1, 5}, {1, 1025}}},
+                      Case{DType::kE4M3, 32, 8, 128, 64, 0, {{1, 3072}}},
+                      Case{DType::kE4M3, 16, 2, 128, 32, 100, {{1, 50}, {1, 101}, {1, 513}}},
+                      Case{DType::kE4M3, 8, 2, 128, 32, 0, {{1, 40}, {0, 0}, {1, 7}, {0, 12}}, 2},
+                      Case{DType::kBF16, 5, 1, 64, 48, 0, {{0, 0}, {2, 77}, {1, 9}, {0, 5}}, 1}));
+
+class Context : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Context, MatchesDoubles) {
+  OCTAVO_REQUIRE_DEVICE();
+  check(GetParam(), {"cuda_attention_reference", "cuda_attention_context"});
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Grid, Context,
+    ::testing::Values(Case{DType::kE4M3, 4, 1, 128, 32, 0, {{33, 33}, {129, 129}, {1, 400}}},
+                      Case{DType::kBF16, 4, 2, 128, 64, 0, {{127, 127}, {5, 300}, {64, 64}}},
+                      Case{DType::kBF16, 2, 2, 64, 16, 0, {{31, 31}, {200, 263}}, 3},
+                      Case{DType::kE4M3, 3, 1, 64, 32, 0, {{2, 2}, {0, 9}, {140, 500}}, 1},
+                      Case{DType::kE4M3, 2, 1, 128, 32, 70, {{150, 220}, {1, 90}, {17, 17}}},
+                      Case{DType::kBF16, 2, 1, 128, 32, 1, {{70, 70}}}));
+
+// Shapes that no tensor core kernel takes.
+TEST(Reference, OddShapesAndFloats) {
+  OCTAVO_REQUIRE_DEVICE();
+  const Case c = {DType::kF32, 6, 3, 40, 5, 0, {{1, 1}, {7, 19}, {3, 3}}, 1};
+  const Inputs in = make_inputs(c, DType::kF32);
+  const Expected expected = oracle(c, in);
+  Tensor y(DType::kF32, in.q.shape());
+  DeviceCall call = make_call(in);
+  call.none().out(y).run("cuda_attention_reference");
+  expect_attention(c, expected, y, 0.0, "reference");
+}
+
+// Every split of the keys over a cluster, and the same bytes twice.
+TEST(DecodeSplit, EverySplitAndRepeatable) {
+  OCTAVO_REQUIRE_DEVICE();
+  for (const DType cache : {DType::kBF16, DType::kE4M3}) {
+    for (const int64_t head_dim : {64, 128}) {
+      // The kernel takes its split from the number of sequences: repeat them.
+      for (const int copies : {1, 16, 32, 64}) {
+        Case many = {cache, 8, 2, head_dim, 32, 0, {}};
+        for (int i = 0; i < copies; ++i) many.sequences.emplace_back(1, 130 + i);
+        const Inputs inputs = make_inputs(many);
+        const Expected wanted = oracle(many, inputs);
+        Tensor y(DType::kBF16, inputs.q.shape()), again(DType::kBF16, inputs.q.shape());
+        DeviceCall call = make_call(inputs);
+        call.none().out(y).run("cuda_attention_decode");
+        expect_attention(many, wanted, y, cache == DType::kE4M3 ? 0x1p-11 : 0x1p-8, "decode");
+        DeviceCall second = make_call(inputs);
+        second.none().out(again).run("cuda_attention_decode");
+        expect_same_bytes(y, again, "two runs");
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace octavo::testing
