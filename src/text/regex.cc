@@ -28,18 +28,21 @@ template <typename T>
 using Owned = std::unique_ptr<T, Free>;
 
 constexpr uint32_t kMaxPatternBytes = 16384;
-constexpr uint32_t kMatchLimit = 10'000'000;  // backtracks from one start position
 constexpr uint32_t kHeapLimitKib = 65536;
 constexpr size_t kJitStackBytes = size_t{16} << 20;
-constexpr size_t kWindowBytes = 4096;  // start positions tried between two looks at the clock
+constexpr size_t kWindowBytes = 256;  // start positions tried between two looks at the clock
 
+// Backtracks from one start position; a run of white space may be given back byte by byte.
+uint32_t match_limit(size_t text_bytes) {
+  return static_cast<uint32_t>(std::min<size_t>(100'000 + 4 * text_bytes, 1u << 31));
+}
 // Thread time, so that a busy machine refuses nothing. A sound pattern needs about 0.1 s a MB.
 double thread_seconds() {
   timespec now{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
-double seconds_allowed(size_t text_bytes) { return 2.0 + 8e-6 * static_cast<double>(text_bytes); }
+double seconds_allowed(size_t text_bytes) { return 0.5 + 8e-6 * static_cast<double>(text_bytes); }
 
 template <typename T>
 T* allocated(T* pointer) {
@@ -95,7 +98,7 @@ class Search {
         text_(text),
         data_(allocated(pcre2_match_data_create(1, nullptr))),
         context_(allocated(pcre2_match_context_create(nullptr))) {
-    pcre2_set_match_limit(context_.get(), kMatchLimit);
+    pcre2_set_match_limit(context_.get(), match_limit(text.size()));
     pcre2_set_heap_limit(context_.get(), kHeapLimitKib);
   }
 

@@ -45,13 +45,22 @@ def ranges(known):
     return rows
 
 
+def is_unknown(text):
+    """The character decomposes or is a mark, but not for the reference."""
+    if not unicodedata2.combining(text) and (not unicodedata2.decomposition(text) or "\uac00" <= text < "\ud7a4"):
+        return False
+    return all(normalizers.NFKD().normalize_str(t) == t for t in [text, "a" + text + "\u0334", "a\u0345" + text])
+
+
 def unknown_to_normalizer():
+    unknown = {c for c in CHARACTERS if is_unknown(chr(c))}
+    # Nor may the parts of a newer character compose. Those in the BMP are old marks, which compose otherwise.
+    for c in list(unknown):
+        parts = unicodedata2.decomposition(chr(c))
+        if parts and not parts.startswith("<"):
+            unknown.update(part for part in (int(word, 16) for word in parts.split()) if part >= 0x10000)
     rows = []
-    for c in CHARACTERS:
-        text = chr(c)
-        active = unicodedata2.combining(text) or (unicodedata2.decomposition(text) and not 0xAC00 <= c < 0xD7A4)
-        if not active or any(normalizers.NFKD().normalize_str(t) != t for t in [text, "a" + text + "\u0334", "a\u0345" + text]):
-            continue
+    for c in sorted(unknown):
         if rows and rows[-1][1] == c - 1:
             rows[-1][1] = c
         else:
