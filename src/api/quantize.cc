@@ -52,7 +52,7 @@ nlohmann::json manifest_json(const QuantizeOptions& options, const CalibrationSe
   nlohmann::json clipped = nlohmann::json::object();
   for (const auto& [module, of_module] : statistics.inputs) {
     const auto scale = plan.scales.find(module + ".input_scale");
-    if (scale != plan.scales.end()) clipped[module] = of_module.share_above(scale->second * 448.0f);
+    if (scale != plan.scales.end()) clipped[module] = of_module.share_above(scale->second * kE4M3ClipsAbove);
   }
   return {{"program", "octavo 0.1.0"},
           {"qformat", options.qformat},

@@ -17,6 +17,10 @@ struct Algorithm {
   float (*scale)(const TensorStatistics& statistics);
 };
 
+// E4M3 rounds everything up to here to its largest code, 448; what is larger is clipped. Max calibration stays below,
+// also where amax / 448 was rounded down.
+inline constexpr float kE4M3ClipsAbove = 464.0f;
+
 extern const Algorithm kMaxAlgorithm;  // amax / 448
 
 // One value of --qformat. A format without an algorithm leaves the linears in 16 bit.

@@ -118,7 +118,7 @@ class Planner {
     const TensorStatistics& statistics = it->second;
     const float scale =
         (format_.algorithm != nullptr ? *format_.algorithm : kMaxAlgorithm).scale(statistics);
-    if (statistics.share_above(scale * kE4M3Max) > kClippedShareWarning) {
+    if (statistics.share_above(scale * kE4M3ClipsAbove) > kClippedShareWarning) {
       warn(fmt::format("{}: more than 0.1 % of the calibration values are clipped", what));
     }
     if (statistics.amax > kOutlierWarning * statistics.median_bound()) {
