@@ -19,8 +19,10 @@ std::vector<Command> add_build(CLI::App& program) {
       ->required();
   add_path(app, "output_dir", options->output_dir, "engine directory to write")->required();
   add_flag(app, "dry_run", options->dry_run, "check and plan; write nothing");
-  add_flag(app, "overwrite", options->overwrite, "replace the output folder");
+  add_flag(app, "overwrite", options->overwrite, "replace the output folder if an earlier run wrote it");
   add_build_options(app, options->config);
+  app.footer("Example:\n"
+             "  octavo build --checkpoint_dir llama-fp8 --output_dir engine --max_seq_len 4096 --max_batch_size 64");
   return {{&app, [options] {
              Interruptible progress(stderr_progress());
              const BuildReport report = build(*options, progress);

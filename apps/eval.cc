@@ -86,11 +86,11 @@ int run_compare(const EvalArguments& arguments) {
 
 void add_common(CLI::App& app, EvalArguments& arguments) {
   add_path(app, "dataset", arguments.eval.dataset, "JSON lines with a \"text\" field, or plain text")->required();
-  add_int(app, "context", arguments.eval.context, {1}, "tokens of a window");
-  add_int(app, "max_tokens", arguments.eval.max_tokens, {0}, "of the text; 0: all");
-  add_int(app, "skip_bad_lines", arguments.eval.skip_bad_lines, {0}, "malformed lines of the data set to skip");
-  add_path(app, "report_json", arguments.report_json, "write the report as JSON");
-  add_flag(app, "json", arguments.json, "print JSON");
+  add_int(app, "context", arguments.eval.context, {1}, "tokens predicted in a window");
+  add_int(app, "max_tokens", arguments.eval.max_tokens, {0}, "most tokens of the text; 0: all");
+  add_int(app, "skip_bad_lines", arguments.eval.skip_bad_lines, {0}, "how many malformed lines of the data set are skipped; one more is an error");
+  add_path(app, "report_json", arguments.report_json, "write the report to this file as JSON");
+  add_flag(app, "json", arguments.json, "print the report as JSON");
   add_model_options(app, arguments.model);
 }
 
@@ -102,12 +102,17 @@ std::vector<Command> add_eval(CLI::App& program) {
   auto perplexity_arguments = std::make_shared<EvalArguments>();
   CLI::App& perplexity = *eval.add_subcommand("perplexity", "Perplexity of one model");
   add_common(perplexity, *perplexity_arguments);
+  perplexity.footer("Example:\n  octavo eval perplexity --engine_dir engine --dataset heldout.jsonl --report_json ppl.json");
   auto compare_arguments = std::make_shared<EvalArguments>();
   CLI::App& compare = *eval.add_subcommand("compare", "What quantization costs: a model against a reference");
-  add_path(compare, "reference", compare_arguments->reference, "checkpoint or engine to compare with")->required();
-  add_share(compare, "max_ppl_increase", compare_arguments->budget.max_ppl_increase, "budget; exit 1 above it");
+  add_path(compare, "reference", compare_arguments->reference, "16-bit checkpoint, or engine, to compare with")->required();
+  add_share(compare, "max_ppl_increase", compare_arguments->budget.max_ppl_increase, "budget, such as 1% or 0.01; exit 1 above it");
   add_float(compare, "max_kl", compare_arguments->budget.max_kl, {0.0}, "budget in nats; exit 1 above it");
   add_common(compare, *compare_arguments);
+  compare.footer("Build options apply to --model_dir and to a --reference that is a checkpoint, whose KV cache stays\n"
+                 "16-bit.\n\nExample:\n"
+                 "  octavo eval compare --reference Llama-3.1-8B --engine_dir engine --dataset heldout.jsonl \\\n"
+                 "    --max_ppl_increase 1%");
   return {{&perplexity, [perplexity_arguments] { return run_perplexity(*perplexity_arguments); }},
           {&compare, [compare_arguments] { return run_compare(*compare_arguments); }}};
 }

@@ -113,16 +113,16 @@ void add_sampling_options(CLI::App& app, GenerateOptions& options) {
   const auto number = [&](const char* name, std::optional<double>& value, FloatLimits limits, const char* help) {
     add_float(app, name, value, limits, help)->group("Sampling");
   };
-  add_int(app, "max_tokens", options.sampling.max_tokens, {1}, "tokens to generate")->group("Sampling");
-  add_int(app, "min_tokens", options.sampling.min_tokens, {0}, "before an end is allowed")->group("Sampling");
-  number("temperature", options.temperature, {0.0, 2.0}, "0 or unset with everything else unset: greedy");
-  number("top_p", options.top_p, {0.0, 1.0}, "draw from the likeliest tokens of this probability");
+  add_int(app, "max_tokens", options.sampling.max_tokens, {1}, "most tokens to generate")->group("Sampling");
+  add_int(app, "min_tokens", options.sampling.min_tokens, {0}, "tokens before an end is allowed")->group("Sampling");
+  number("temperature", options.temperature, {0.0, 2.0}, "divides the logits; 0: greedy, as when no option of this group is set");
+  number("top_p", options.top_p, {0.0, 1.0}, "draw from the likeliest tokens that make up this probability");
   add_int(app, "top_k", options.top_k, {0, 1 << 24}, "draw from so many likeliest tokens; 0: all")->group("Sampling");
   number("min_p", options.min_p, {0.0, 1.0}, "drop tokens below this share of the likeliest one");
-  number("repetition_penalty", options.repetition_penalty, {0.0, 1e3}, "over prompt and output; 1: none");
-  number("presence_penalty", options.presence_penalty, {-2.0, 2.0}, "over the output");
-  number("frequency_penalty", options.frequency_penalty, {-2.0, 2.0}, "over the output");
-  add_int(app, "logprobs", options.logprobs, {0, 20}, "log-probabilities of so many likeliest tokens")->group("Sampling");
+  number("repetition_penalty", options.repetition_penalty, {0.0, 1e3}, "divides the logits of tokens of prompt and output; 1: none");
+  number("presence_penalty", options.presence_penalty, {-2.0, 2.0}, "subtracted for tokens of the output");
+  number("frequency_penalty", options.frequency_penalty, {-2.0, 2.0}, "subtracted for tokens of the output");
+  add_int(app, "logprobs", options.logprobs, {0, 20}, "log-probabilities of the token and of so many likeliest; shown by --json")->group("Sampling");
   add_int(app, "seed", options.seed, {0}, "of the random draws")->group("Sampling");
   add_list(app, "stop", options.sampling.stop, "text that ends the output; may be repeated")->group("Sampling");
   add_flag(app, "ignore_eos", options.sampling.ignore_eos, "go on after the end token")->group("Sampling");
@@ -148,13 +148,19 @@ std::vector<Command> add_generate(CLI::App& program) {
   auto options = std::make_shared<GenerateOptions>();
   add_list(app, "prompt", options->prompts, "a prompt; may be repeated");
   add_path(app, "prompt_file", options->prompt_file, "prompts, one a line");
-  add_flag(app, "stream", options->stream, "print text as it comes");
-  add_flag(app, "json", options->json, "one JSON object a prompt and line");
+  add_flag(app, "stream", options->stream, "print the prompt and the text as it comes; one prompt");
+  add_flag(app, "json", options->json, "print one JSON object a prompt, one a line");
   add_sampling_options(app, *options);
   add_model_options(app, options->model);
   add_runtime_options(app, options->runtime);
   refuse_unsupported(app);
-  return {{&app, [options] { return run(*options); }}};
+  app.footer("Examples:\n"
+             "  octavo generate --engine_dir engine --prompt \"The compiler\" --max_tokens 64\n"
+             "  octavo generate --model_dir Llama-3.1-8B --prompt_file prompts.txt --temperature 0.7 --top_p 0.9 --json");
+  return {{&app, [options, &app] {
+             apply_to_engine(app, options->model, options->runtime);
+             return run(*options);
+           }}};
 }
 
 }  // namespace octavo::app

@@ -83,6 +83,17 @@ void warn_of_repeats(CLI::App& app) {
   }
 }
 
+// A misspelt word is told before what is missing because of it.
+int report_missing(CLI::App& program, const CLI::ParseError& error) {
+  if (!program.remaining(/*recurse=*/true).empty()) return report_extras(program);
+  CLI::App& app = innermost(program);
+  if (!app.get_subcommands([](CLI::App*) { return true; }).empty()) {
+    fmt::print(stderr, "{}", app.help());
+    return exit_code(ErrorCategory::kUsage);
+  }
+  return usage_error(fmt::format("{}; see `octavo {} --help`", error.what(), app.get_name()));
+}
+
 int run_command(CLI::App& program, const std::vector<Command>& commands) {
   for (const Command& command : commands) {
     if (&innermost(program) == command.parser) return command.run();
@@ -94,6 +105,11 @@ int run(int argc, char** argv) {
   CLI::App program{"Octavo: calibrates, quantizes, builds and runs large language models in FP8"};
   program.name("octavo");
   program.set_version_flag("--version", "octavo 0.1.0");
+  program.formatter(help_formatter());  // commands take over what stands here when they are added
+  program.footer("`octavo COMMAND --help` lists a command's options. Options take --name value or --name=value; dashes\n"
+                 "may stand for underscores. Results go to stdout, progress and warnings to stderr.\n\n"
+                 "Exit codes: 0 done, 1 over a stated budget, 2 usage, 3 bad input file, 4 not supported,\n"
+                 "5 environment, 6 does not fit in memory, 7 device, 70 internal error.");
   std::vector<Command> commands;
   for (const auto add : {add_quantize, add_build, add_generate, add_bench, add_eval, add_inspect, add_doctor}) {
     for (Command& command : add(program)) commands.push_back(std::move(command));
@@ -103,11 +119,10 @@ int run(int argc, char** argv) {
     program.parse(argc, argv);
   } catch (const CLI::ExtrasError&) {
     return report_extras(program);
+  } catch (const CLI::RequiredError& error) {
+    return report_missing(program, error);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return program.exit(error);
-    // An unknown word explains best why something required is missing.
-    const bool required = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
-    if (required && !program.remaining(/*recurse=*/true).empty()) return report_extras(program);
     return usage_error(error.what());
   }
   warn_of_repeats(innermost(program));

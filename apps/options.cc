@@ -25,6 +25,18 @@ CLI::Option* add_parsed(CLI::App& app, const std::string& name, const std::strin
   return option;
 }
 
+constexpr const char* kBuildGroup = "Build";
+constexpr const char* kPluginGroup = "Plugins";
+
+class HelpFormatter : public CLI::Formatter {
+ public:
+  HelpFormatter() { column_width(34); }
+  std::string make_option_name(const CLI::Option* option, bool is_positional) const override {
+    if (is_positional || option->get_lnames().empty()) return Formatter::make_option_name(option, is_positional);
+    return "--" + option->get_lnames().front();
+  }
+};
+
 std::string describe(IntLimits limits) {
   if (limits.max == std::numeric_limits<int64_t>::max()) return fmt::format("an integer, at least {}", limits.min);
   return fmt::format("an integer from {} to {}", limits.min, limits.max);
@@ -55,6 +67,27 @@ std::function<bool(const std::string&)> float_reader(T& value, FloatLimits limit
   };
 }
 
+void add_plugin_options(CLI::App& app, PluginConfig& p) {
+  const auto toggle = [&](const char* name, bool& value, const char* help) {
+    add_switch(app, name, value, help)->group(kPluginGroup);
+  };
+  const auto plugin = [&](const char* name, std::string& value, const char* choices, const char* help) {
+    add_choice(app, name, value, choices, help)->group(kPluginGroup);
+  };
+  plugin("gemm_plugin", p.gemm_plugin, "auto|fp8|bfloat16|disable", "cuBLASLt's part in kernel choice");
+  plugin("gemm_swiglu_plugin", p.gemm_swiglu_plugin, "disable|fp8", "GEMM + SwiGLU in one kernel");
+  plugin("low_latency_gemm_plugin", p.low_latency_gemm_plugin, "disable|fp8", "GEMMs for few tokens");
+  plugin("low_latency_gemm_swiglu_plugin", p.low_latency_gemm_swiglu_plugin, "disable|fp8",
+         "GEMM + SwiGLU for few tokens");
+  toggle("reduce_fusion", p.reduce_fusion, "all-reduce + residual + norm + quantize in one kernel");
+  toggle("user_buffer", p.user_buffer, "GEMMs write into the reduction's buffer; needs reduce_fusion");
+  toggle("use_paged_context_fmha", p.use_paged_context_fmha, "context attention over the paged cache");
+  toggle("use_fp8_context_fmha", p.use_fp8_context_fmha, "context attention in FP8; needs an FP8 KV cache");
+  toggle("multiple_profiles", p.multiple_profiles, "choose kernels for each token count");
+  toggle("use_fused_mlp", p.use_fused_mlp, "gate and up as one linear");
+  toggle("norm_quant_fusion", p.norm_quant_fusion, "quantize inside the kernel before it");
+}
+
 }  // namespace
 
 std::string spellings(const std::string& name) {
@@ -62,6 +95,8 @@ std::string spellings(const std::string& name) {
   std::replace(dashed.begin(), dashed.end(), '_', '-');
   return dashed == name ? "--" + name : "--" + name + ",--" + dashed;
 }
+
+std::shared_ptr<CLI::FormatterBase> help_formatter() { return std::make_shared<HelpFormatter>(); }
 
 std::optional<int64_t> parse_int(const std::string& word) {
   int64_t value = 0;
@@ -81,6 +116,11 @@ CLI::Option* add_text(CLI::App& app, const std::string& name, std::string& value
   CLI::Option* option = app.add_option(spellings(name), value, help);
   if (!value.empty()) option->capture_default_str();
   return option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+}
+
+CLI::Option* add_choice(CLI::App& app, const std::string& name, std::string& value, const std::string& choices,
+                        const std::string& help) {
+  return add_text(app, name, value, help)->type_name(choices);
 }
 
 CLI::Option* add_path(CLI::App& app, const std::string& name, std::filesystem::path& value, const std::string& help) {
@@ -162,61 +202,59 @@ void add_threads(CLI::App& app, int& threads) {
 }
 
 void add_build_options(CLI::App& app, BuildConfig& config) {
-  const auto text = [&](const char* name, std::string& value, const char* help) {
-    add_text(app, name, value, help)->group("Build");
+  const auto choice = [&](const char* name, std::string& value, const char* choices, const char* help) {
+    add_choice(app, name, value, choices, help)->group(kBuildGroup);
   };
-  const auto size = [&](const char* name, int64_t& value, int64_t min, const char* help) {
-    add_int(app, name, value, {min}, help)->group("Build");
+  const auto size = [&](const char* name, auto& value, IntLimits limits, const char* help) {
+    add_int(app, name, value, limits, help)->group(kBuildGroup);
   };
-  const auto toggle = [&](const char* name, bool& value, const char* help) {
-    add_switch(app, name, value, help)->group("Plugins");
-  };
-  const auto plugin = [&](const char* name, std::string& value, const char* help) {
-    add_text(app, name, value, help)->group("Plugins");
-  };
-  text("device", config.device, "auto, cpu or cuda");
-  text("dtype", config.dtype, "of what is not quantized: auto, float32 or bfloat16");
-  text("kv_cache_dtype", config.kv_cache_dtype, "auto (as the checkpoint says), fp8 or bfloat16");
-  size("tp_size", config.tp_size, 1, "tensor parallel ranks");
-  size("pp_size", config.pp_size, 1, "pipeline stages");
-  size("max_batch_size", config.max_batch_size, 1, "sequences of one step");
-  size("max_num_tokens", config.max_num_tokens, 1, "tokens of one step");
-  size("tokens_per_block", config.tokens_per_block, 1, "tokens of a KV cache block, a power of two");
-  add_int(app, "max_seq_len", config.max_seq_len, {1}, "prompt and output of one request; the model's if not given")
-      ->group("Build");
-  add_int(app, "max_input_len", config.max_input_len, {1}, "prompt of one request")->group("Build");
-  PluginConfig& p = config.plugin_config;
-  plugin("gemm_plugin", p.gemm_plugin, "auto, fp8, bfloat16 or disable: cuBLASLt's part in kernel choice");
-  plugin("gemm_swiglu_plugin", p.gemm_swiglu_plugin, "disable or fp8: GEMM + SwiGLU in one kernel");
-  plugin("low_latency_gemm_plugin", p.low_latency_gemm_plugin, "disable or fp8: GEMMs for few tokens");
-  plugin("low_latency_gemm_swiglu_plugin", p.low_latency_gemm_swiglu_plugin, "disable or fp8: the same with SwiGLU");
-  toggle("reduce_fusion", p.reduce_fusion, "all-reduce + residual + norm + quantize in one kernel");
-  toggle("user_buffer", p.user_buffer, "GEMMs write into the reduction's buffer");
-  toggle("use_paged_context_fmha", p.use_paged_context_fmha, "context attention over the paged cache");
-  toggle("use_fp8_context_fmha", p.use_fp8_context_fmha, "context attention in FP8");
-  toggle("multiple_profiles", p.multiple_profiles, "choose kernels for each token count");
-  toggle("use_fused_mlp", p.use_fused_mlp, "gate and up as one linear");
-  toggle("norm_quant_fusion", p.norm_quant_fusion, "quantize inside the kernel before it");
+  choice("device", config.device, "auto|cpu|cuda", "where the engine runs");
+  choice("dtype", config.dtype, "auto|float32|bfloat16", "of what is not quantized; auto: the checkpoint's");
+  choice("kv_cache_dtype", config.kv_cache_dtype, "auto|fp8|bfloat16", "auto: fp8 where the checkpoint has KV scales");
+  size("tp_size", config.tp_size, {1, 64}, "tensor parallel ranks");
+  size("pp_size", config.pp_size, {1, 64}, "pipeline stages");
+  size("max_batch_size", config.max_batch_size, {1, 1 << 16}, "most sequences of a step");
+  size("max_num_tokens", config.max_num_tokens, {1, 1 << 20}, "most tokens of a step");
+  size("max_seq_len", config.max_seq_len, {1}, "most tokens of a request, prompt and output; default: the model's");
+  size("max_input_len", config.max_input_len, {1}, "most tokens of a prompt; default: max_seq_len");
+  size("tokens_per_block", config.tokens_per_block, {1, 1024}, "tokens of a KV cache block, a power of two");
+  add_plugin_options(app, config.plugin_config);
 }
 
 void add_model_options(CLI::App& app, ModelOptions& options) {
   add_path(app, "engine_dir", options.engine_dir, "engine directory that `octavo build` wrote")->group("Model");
   add_path(app, "model_dir", options.model_dir, "or a checkpoint, 16-bit or quantized, built in memory")->group("Model");
-  add_text(app, "load_format", options.load_format, "auto, or dummy: random weights, only config.json is read")
+  add_choice(app, "load_format", options.load_format, "auto|dummy", "dummy: random weights, only config.json is read")
       ->group("Model");
-  add_text(app, "qformat", options.qformat, "of dummy weights: fp8 or full_prec")->group("Model");
+  add_choice(app, "qformat", options.qformat, "auto|fp8|full_prec", "of dummy weights; auto: full_prec")->group("Model");
   add_flag(app, "deterministic", options.deterministic, "only kernels whose results do not depend on the batch")
       ->group("Model");
   add_threads(app, options.threads);
   add_build_options(app, options.build_config);
 }
 
+void apply_to_engine(const CLI::App& app, const ModelOptions& options, RuntimeOptions& runtime) {
+  if (app.count("--max_batch_size") > 0) runtime.max_batch_size = options.build_config.max_batch_size;
+  if (app.count("--max_num_tokens") > 0) runtime.max_num_tokens = options.build_config.max_num_tokens;
+  if (options.engine_dir.empty()) return;
+  for (const CLI::Option* option : app.get_options()) {
+    const bool building = option->get_group() == kBuildGroup || option->get_group() == kPluginGroup;
+    if (!building || option->count() == 0) continue;
+    const std::string& name = option->get_lnames().front();
+    if (name == "max_batch_size" || name == "max_num_tokens") continue;
+    throw Error(ErrorCategory::kUsage, fmt::format("--{}: the engine is built already; expected --model_dir or an "
+                                                   "engine built with this option", name));
+  }
+}
+
 void add_runtime_options(CLI::App& app, RuntimeOptions& options) {
   KvCacheConfig& cache = options.kv_cache_config;
   add_float(app, "kv_cache_free_gpu_mem_fraction", cache.free_gpu_memory_fraction, {0.0, 1.0},
-            "share of the free memory for the KV cache, below 1")
+            "share of the free memory that the KV cache takes, on the CPU too; below 1")
       ->group("Runtime");
-  add_text(app, "scheduler_policy", options.scheduler_policy, "guaranteed_no_evict or max_utilization")->group("Runtime");
+  add_choice(app, "scheduler_policy", options.scheduler_policy, "guaranteed_no_evict|max_utilization",
+             "max_utilization starts more requests and may have to repeat some")
+      ->group("Runtime");
 }
 
 }  // namespace octavo::app

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,8 +18,13 @@ namespace octavo::app {
 
 // Names are given with underscores ("max_batch_size") and accepted with dashes too.
 std::string spellings(const std::string& name);
+// Help that lists each option by its first name alone.
+std::shared_ptr<CLI::FormatterBase> help_formatter();
 
 CLI::Option* add_text(CLI::App& app, const std::string& name, std::string& value, const std::string& help);
+// The help lists the choices; the library checks them.
+CLI::Option* add_choice(CLI::App& app, const std::string& name, std::string& value, const std::string& choices,
+                        const std::string& help);
 CLI::Option* add_path(CLI::App& app, const std::string& name, std::filesystem::path& value, const std::string& help);
 CLI::Option* add_list(CLI::App& app, const std::string& name, std::vector<std::string>& value, const std::string& help);
 CLI::Option* add_flag(CLI::App& app, const std::string& name, bool& value, const std::string& help);
@@ -59,6 +65,8 @@ std::optional<double> parse_float(const std::string& word);
 void add_build_options(CLI::App& app, BuildConfig& config);
 // --engine_dir, --model_dir and what a command that runs a model takes.
 void add_model_options(CLI::App& app, ModelOptions& options);
+// Refuses build options that a finished engine would ignore; sizes that were given limit the run.
+void apply_to_engine(const CLI::App& app, const ModelOptions& options, RuntimeOptions& runtime);
 void add_runtime_options(CLI::App& app, RuntimeOptions& options);
 
 }  // namespace octavo::app
