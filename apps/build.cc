@@ -4,7 +4,10 @@
 
 #include <fmt/format.h>
 
+#include <cstdio>
+
 #include "commands.h"
+#include "interrupt.h"
 #include "options.h"
 
 namespace octavo::app {
@@ -19,8 +22,9 @@ std::vector<Command> add_build(CLI::App& program) {
   add_flag(app, "overwrite", options->overwrite, "replace the output folder");
   add_build_options(app, options->config);
   return {{&app, [options] {
-             const BuildReport report = build(*options, *stderr_progress());
-             for (const std::string& notice : report.notices) fmt::print(stderr, "notice: {}\n", notice);
+             Interruptible progress(stderr_progress());
+             const BuildReport report = build(*options, progress);
+             for (const std::string& notice : report.notices) std::fputs(("notice: " + notice + "\n").c_str(), stderr);
              fmt::print("{}{}: {:.1f} MB of weights, {} bytes of KV cache a token, {} calls a layer, {:.1f} s\n",
                         options->dry_run ? "(dry run) " : "", options->output_dir.string(),
                         static_cast<double>(report.weight_bytes) / 1e6, report.kv_bytes_per_token,

@@ -6,8 +6,10 @@
 #include <csignal>
 #include <cstdio>
 #include <new>
+#include <system_error>
 
 #include "commands.h"
+#include "interrupt.h"
 #include "octavo/error.h"
 #include "options.h"
 
@@ -54,8 +56,11 @@ std::string nearest_name(CLI::App& app, std::string word) {
   return best;
 }
 
+// A full or closed stderr must not turn an error into an abort, as an exception of fmt's would.
+void say(const std::string& line) { std::fputs((line + "\n").c_str(), stderr); }
+
 int usage_error(const std::string& message) {
-  fmt::print(stderr, "error: {}\n", message);
+  say("error: " + message);
   return exit_code(ErrorCategory::kUsage);
 }
 
@@ -66,6 +71,16 @@ int report_extras(CLI::App& program) {
   const std::string nearest = nearest_name(app, word);
   return usage_error(fmt::format("unknown argument \"{}\" of `{}`{}", printable(word), app.get_name(),
                                  nearest.empty() ? "" : "; did you mean " + nearest + "?"));
+}
+
+// The last of several values counts; that one was overridden should not go unnoticed.
+void warn_of_repeats(CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    const std::vector<std::string>& values = option->results();
+    const bool last_counts = option->get_multi_option_policy() == CLI::MultiOptionPolicy::TakeLast;
+    if (!last_counts || std::adjacent_find(values.begin(), values.end(), std::not_equal_to<>()) == values.end()) continue;
+    say(fmt::format("warning: --{} is given twice; {} counts", option->get_lnames().front(), printable(values.back())));
+  }
 }
 
 int run_command(CLI::App& program, const std::vector<Command>& commands) {
@@ -90,8 +105,12 @@ int run(int argc, char** argv) {
     return report_extras(program);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return program.exit(error);
+    // An unknown word explains best why something required is missing.
+    const bool required = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
+    if (required && !program.remaining(/*recurse=*/true).empty()) return report_extras(program);
     return usage_error(error.what());
   }
+  warn_of_repeats(innermost(program));
   return run_command(program, commands);
 }
 
@@ -107,16 +126,23 @@ int main(int argc, char** argv) {
   try {
     code = octavo::app::run(argc, argv);
   } catch (const octavo::Error& error) {
-    fmt::print(stderr, "error: {}\n", error.what());
+    octavo::app::say(fmt::format("error: {}", error.what()));
     code = octavo::exit_code(error.category());
+  } catch (const octavo::app::Interrupted& interrupted) {
+    octavo::app::say(fmt::format("error: interrupted by signal {}", interrupted.signal));
+    return 128 + interrupted.signal;
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "error: out of host memory\n");
+    octavo::app::say("error: out of host memory");
     code = octavo::exit_code(octavo::ErrorCategory::kOutOfMemory);
+  } catch (const std::system_error& error) {
+    // A stream that cannot be written, a thread that cannot be started.
+    octavo::app::say(fmt::format("error: {}", error.what()));
+    code = octavo::exit_code(octavo::ErrorCategory::kEnvironment);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "internal error: {}\n", error.what());
+    octavo::app::say(fmt::format("internal error: {}", error.what()));
   }
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    fmt::print(stderr, "error: standard output cannot be written\n");
+    octavo::app::say("error: standard output cannot be written");
     return octavo::exit_code(octavo::ErrorCategory::kEnvironment);
   }
   return code;

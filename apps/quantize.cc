@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "commands.h"
+#include "interrupt.h"
 #include "options.h"
 
 namespace octavo::app {
@@ -50,7 +51,8 @@ std::vector<Command> add_quantize(CLI::App& program) {
   add_threads(app, options->threads);
   add_flag(app, "overwrite", options->overwrite, "replace the output folder");
   return {{&app, [options] {
-             const QuantizeReport report = quantize(*options, *stderr_progress());
+             Interruptible progress(stderr_progress());
+             const QuantizeReport report = quantize(*options, progress);
              print(report, *options);
              return 0;
            }}};

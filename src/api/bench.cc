@@ -59,7 +59,7 @@ LoadOptions load_options(const BenchOptions& options, int64_t max_batch_size) {
 
 nlohmann::ordered_json engine_json(const BenchOptions& options, const Session& session) {
   const EngineConfig& config = session.config();
-  return {{"source", session.model().source.filename().string()},
+  return {{"source", printable(session.model().source.filename().string())},
           {"load_format", options.model.load_format},
           {"model_type", config.model_type},
           {"dtype", config.dtype},

@@ -7,6 +7,7 @@
 
 #include "api/registry.h"
 #include "builder/engine_writer.h"
+#include "core/error.h"
 
 namespace octavo {
 
@@ -21,7 +22,7 @@ BuildReport build(const BuildOptions& options, Progress& progress) {
                      .notices = blueprint.notices};
   if (!options.dry_run) {
     const nlohmann::json provenance = {{"program", "octavo 0.1.0"},
-                                       {"checkpoint", options.checkpoint_dir.filename().string()},
+                                       {"checkpoint", printable(options.checkpoint_dir.filename().string())},
                                        {"checkpoint_bytes", model.weight_bytes}};
     write_engine(model, blueprint, options.output_dir,
                  {.overwrite = options.overwrite,

@@ -51,10 +51,30 @@ LoadedModel build_in_memory(const ModelOptions& options, Progress& progress) {
   return loaded;
 }
 
+// An engine runs as it was built: an option that asks for something else is refused, not ignored.
+void check_as_built(const BuildConfig& asked, const EngineConfig& built) {
+  const BuildConfig unset;
+  const auto check = [](const char* flag, const auto& value, const auto& default_value, const auto& built_value) {
+    if (value == default_value || value == built_value) return;
+    throw Error(ErrorCategory::kUnsupported,
+                fmt::format("--{} {}: the engine was built for {}; build it again for another", flag, value, built_value));
+  };
+  check("dtype", asked.dtype, unset.dtype, built.dtype);
+  check("kv_cache_dtype", asked.kv_cache_dtype, unset.kv_cache_dtype, built.kv_cache_dtype);
+  check("tokens_per_block", asked.tokens_per_block, unset.tokens_per_block, built.tokens_per_block);
+  check("tp_size", asked.tp_size, unset.tp_size, built.tp_size);
+  check("pp_size", asked.pp_size, unset.pp_size, built.pp_size);
+  check("max_seq_len", asked.max_seq_len.value_or(built.max_seq_len), built.max_seq_len, built.max_seq_len);
+  check("max_input_len", asked.max_input_len.value_or(built.max_input_len), built.max_input_len, built.max_input_len);
+}
+
 }  // namespace
 
 const Tokenizer& LoadedModel::required_tokenizer() const {
-  if (!tokenizer) throw bad_file((source / "tokenizer.json").string(), "", "expected a file, got none");
+  if (!tokenizer) {
+    Tokenizer::load(source);  // says what is there instead
+    throw bad_file((source / "tokenizer.json").string(), "", "appeared while the model was loaded");
+  }
   return *tokenizer;
 }
 
@@ -82,10 +102,22 @@ LoadedModel load_model(const ModelOptions& options, ThreadPool& pool, Progress& 
   progress.update(0, 1, "loading engine");
   LoadedModel loaded{.source = options.engine_dir};
   loaded.image = load_engine(options.engine_dir, pool);
+  check_as_built(options.build_config, loaded.image->config);
   loaded.tokenizer = load_tokenizer(options.engine_dir, loaded.image->config.vocab_size);
   progress.update(1, 1, "loading engine");
   progress.finish();
   return loaded;
+}
+
+RuntimeOptions with_engine_limits(RuntimeOptions runtime, const ModelOptions& model) {
+  if (model.engine_dir.empty()) return runtime;
+  const auto limit = [](int64_t& value, int64_t asked, int64_t unset) {
+    if (value == 0 && asked != unset) value = asked;
+  };
+  const BuildConfig unset;
+  limit(runtime.max_batch_size, model.build_config.max_batch_size, unset.max_batch_size);
+  limit(runtime.max_num_tokens, model.build_config.max_num_tokens, unset.max_num_tokens);
+  return runtime;
 }
 
 RunnerOptions runner_options(const EngineConfig& config, const RuntimeOptions& options) {

@@ -29,6 +29,9 @@ LoadedModel load_model(const ModelOptions& options, ThreadPool& pool, Progress& 
 // The checkpoint of ModelOptions with dummy weights where asked for.
 ModelDir open_model(const ModelOptions& options);
 
+// --max_batch_size and --max_num_tokens given beside --engine_dir limit the run.
+RuntimeOptions with_engine_limits(RuntimeOptions runtime, const ModelOptions& model);
+
 RunnerOptions runner_options(const EngineConfig& config, const RuntimeOptions& options);
 
 }  // namespace octavo

@@ -12,6 +12,7 @@
 #include "builder/build_options.h"
 #include "core/log.h"
 #include "io/output_target.h"
+#include "numerics/e4m3.h"
 #include "quant/calibration_set.h"
 #include "quant/calibrator.h"
 #include "quant/export.h"
@@ -25,6 +26,9 @@ void check(const QuantizeOptions& options) {
     if (!condition) throw Error(ErrorCategory::kUsage, std::string(what));
   };
   require(options.kv_cache_dtype == "none" || options.kv_cache_dtype == "fp8", "--kv_cache_dtype: expected none|fp8");
+  for (const std::string& pattern : options.exclude_modules) {
+    require(pattern == printable(pattern, pattern.size()), "--exclude_modules: expected printable text in UTF-8");
+  }
   require(options.calib_size >= 1, "--calib_size: expected at least 1");
   require(options.batch_size >= 1 && options.batch_size <= 4096, "--batch_size: expected 1 to 4096");
   require(options.calib_max_seq_length >= 1, "--calib_max_seq_length: expected at least 1");
@@ -52,7 +56,7 @@ nlohmann::json manifest_json(const QuantizeOptions& options, const CalibrationSe
   nlohmann::json clipped = nlohmann::json::object();
   for (const auto& [module, of_module] : statistics.inputs) {
     const auto scale = plan.scales.find(module + ".input_scale");
-    if (scale != plan.scales.end()) clipped[module] = of_module.share_above(scale->second * 448.0f);
+    if (scale != plan.scales.end()) clipped[module] = of_module.share_above(scale->second * kE4M3RoundsToMax);
   }
   return {{"program", "octavo 0.1.0"},
           {"qformat", options.qformat},
@@ -138,6 +142,7 @@ QuantizeReport quantize(const QuantizeOptions& options, Progress& progress) {
                 {.batch_size = options.batch_size,
                  .dtype = activation_dtype({.dtype = options.dtype}, model.config),
                  .observe_lm_head = options.quantize_lm_head,
+                 .allow_nonfinite = options.allow_nonfinite,
                  .progress = bar(progress, "calibrating layers")});
   const QuantizationPlan plan = plan_quantization(model, format, statistics,
                                                   {.exclude_modules = options.exclude_modules,
@@ -157,7 +162,8 @@ QuantizeReport quantize(const QuantizeOptions& options, Progress& progress) {
                         .bytes_before = model.weight_bytes,
                         .bytes_after = directory_bytes(options.output_dir),
                         .warnings = plan.warnings};
-  add_sample_texts(report, options);
+  // What is not finite was asked for, but cannot run.
+  if (plan.nonfinite.empty()) add_sample_texts(report, options);
   report.worst_modules = worst_modules(model, plan, set.samples.front(), pool);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;

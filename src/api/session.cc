@@ -39,7 +39,7 @@ EngineOptions engine_options(const LoadedModel& model, const Runner& runner, con
 
 Session::Session(const ModelOptions& model, const RuntimeOptions& runtime, Progress& progress)
     : pool_(std::make_shared<ThreadPool>(model.threads)) {
-  *this = Session(load_model(model, *pool_, progress), runtime, pool_);
+  *this = Session(load_model(model, *pool_, progress), with_engine_limits(runtime, model), pool_);
 }
 
 Session::Session(LoadedModel model, const RuntimeOptions& runtime, std::shared_ptr<ThreadPool> pool)

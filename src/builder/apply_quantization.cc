@@ -59,12 +59,13 @@ std::string v_scale_name(const std::string& attention) { return attention + ".v_
 
 float read_scale(const WeightSource& source, const std::string& name) {
   const std::optional<WeightInfo> info = source.info(name);
-  if (!info) throw bad_file("", name, "expected a calibrated scale, got none");
+  const std::string file = source.file_of(name);
+  if (!info) throw bad_file(file, name, "expected a calibrated scale, got none");
   if (info->shape.elements() != 1)
-    throw bad_file("", name, "expected one element, got " + to_string(info->shape));
+    throw bad_file(file, name, "expected one element, got " + to_string(info->shape));
   const Tensor scale = read_tensor_as(source, name, DType::kF32);
   if (!valid_scale(*scale.as<float>())) {
-    throw bad_file("", name,
+    throw bad_file(file, name,
                    fmt::format("expected a finite positive scale, got {}", *scale.as<float>()));
   }
   return *scale.as<float>();
@@ -99,7 +100,7 @@ void quantize_kv_cache(Draft& draft, const WeightSource& source) {
     if (added) {
       const std::string k = k_scale_name(call.module), v = v_scale_name(call.module);
       if (!source.info(k) || !source.info(v)) {
-        throw unsupported("", source.info(k) ? v : k,
+        throw unsupported(source.file_of(k), source.info(k) ? v : k,
                           "an FP8 KV cache needs calibrated scales, and this checkpoint has none: "
                           "run `octavo quantize "
                           "--kv_cache_dtype fp8`");

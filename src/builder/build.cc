@@ -117,14 +117,14 @@ Draft draft_program(const ModelDir& model, const BuildConfig& options) {
 }
 
 Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
-                         const KernelRegistry& registry) {
+                         const KernelRegistry& registry, std::span<const Fusion> fusions) {
   Blueprint blueprint;
   const CheckpointFacts facts{.quantized = has_quantized_linear(model),
                               .kv_scales = has_kv_scales(model)};
   blueprint.notices = check_build_options(options, model.config, facts);
   blueprint.config = engine_config(model, options);
   Draft draft = draft_program(model, options);
-  for (const Fusion& fusion : fusion_table()) {
+  for (const Fusion& fusion : fusions) {
     if (fusion.enabled(options)) fusion.apply(draft);
   }
   remove_dead_tensors(draft.program);
@@ -146,8 +146,10 @@ Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source)
   const std::byte* end = at + tensor.bytes();
   for (const std::string& name : weight.parts) {
     const Tensor part = read_tensor_as(source, name, weight.info.dtype);
+    // A NaN code would spread over every token without any other trace.
+    if (part.dtype() == DType::kE4M3) require_finite(source, name, part.view());
     if (part.bytes() > end - at)
-      throw bad_file("", name, "does not fit the Program's weight " + weight.name);
+      throw bad_file(source.file_of(name), name, "does not fit the Program's weight " + weight.name);
     at = std::copy_n(part.data(), part.bytes(), at);
   }
   if (at != end)

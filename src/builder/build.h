@@ -32,8 +32,11 @@ struct Blueprint {
   int64_t weight_bytes() const;
 };
 
+// `fusions` run in their order where the options enable them; without any, the Program is its own
+// oracle.
 Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
-                         const KernelRegistry& registry);
+                         const KernelRegistry& registry,
+                         std::span<const Fusion> fusions = fusion_table());
 
 // One weight of the blueprint as the engine stores it.
 Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source);

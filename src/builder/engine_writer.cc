@@ -2,12 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "builder/engine_writer.h"
 
-#include <xxhash.h>
-
 #include <nlohmann/json.hpp>
 
 #include "io/atomic_directory.h"
 #include "io/engine_file_writer.h"
+#include "io/engine_identity.h"
 
 namespace octavo {
 namespace {
@@ -27,11 +26,10 @@ std::vector<EngineTensor> declared_tensors(const Blueprint& blueprint) {
   return tensors;
 }
 
-// Ties the files of one build together: rank files of another build are refused by it.
-std::string build_id(const nlohmann::json& engine, const nlohmann::json& plans,
-                     const nlohmann::json& provenance) {
-  const std::string text = engine.dump() + plans.dump() + provenance.dump();
-  return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
+nlohmann::json checksums_of(const std::vector<std::pair<std::string, std::string>>& files) {
+  nlohmann::json checksums = nlohmann::json::object();
+  for (const auto& [name, text] : files) checksums[name] = file_checksum(text);
+  return checksums;
 }
 
 }  // namespace
@@ -42,9 +40,14 @@ void write_engine(const ModelDir& model, const Blueprint& blueprint,
                          {.overwrite = options.overwrite,
                           .inputs = {model.path},
                           .needed_bytes = static_cast<uint64_t>(blueprint.weight_bytes())});
-  const nlohmann::json engine = to_json(blueprint.config);
   const nlohmann::json plans = plans_json(blueprint);
-  const std::string id = build_id(engine, plans, options.provenance);
+  const auto files = companion_files(model);
+  nlohmann::json config = {{"engine", to_json(blueprint.config)},
+                           {"model_config", model.config_json},
+                           {"provenance", options.provenance},
+                           {"files", checksums_of(files)}};
+  const std::string id = engine_build_id(config, plans);
+  config["octavo_engine"] = {{"format_version", 1}, {"build_id", id}, {"ranks", 1}};
   EngineFileWriter writer(output.create("rank0.engine"),
                           {{"build_id", id}, {"rank", 0}, {"plans", plans}},
                           declared_tensors(blueprint));
@@ -56,12 +59,7 @@ void write_engine(const ModelDir& model, const Blueprint& blueprint,
   }
   writer.finish();
   model.verify_unchanged();
-  for (const auto& [name, text] : companion_files(model)) output.write(name, text);
-  const nlohmann::json config = {
-      {"octavo_engine", {{"format_version", 1}, {"build_id", id}, {"ranks", 1}}},
-      {"engine", engine},
-      {"model_config", model.config_json},
-      {"provenance", options.provenance}};
+  for (const auto& [name, text] : files) output.write(name, text);
   output.commit(config.dump(2) + "\n");
 }
 

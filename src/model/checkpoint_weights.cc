@@ -17,6 +17,10 @@ std::optional<WeightInfo> CheckpointWeights::info(std::string_view name) const {
   return WeightInfo{checkpoint_.dtype(name), tensor->shape};
 }
 
+std::string CheckpointWeights::file_of(std::string_view name) const {
+  return checkpoint_.contains(name) ? checkpoint_.file_of(name) : checkpoint_.directory().string();
+}
+
 void CheckpointWeights::read(std::string_view name, int64_t row_begin,
                              std::span<std::byte> destination) const {
   const WeightInfo weight = *info(name);

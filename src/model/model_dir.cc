@@ -15,11 +15,13 @@ namespace {
 class Findings {
  public:
   void add(std::string finding) {
-    if (count_++ < 10) text_ += "\n  " + finding;
+    if (count_++ < 10) text_ += (text_.empty() ? "" : "; ") + finding;
   }
   void throw_if_any(const std::string& file) const {
     if (count_ > 0)
-      throw bad_file(file, "", fmt::format("{} tensors do not fit config.json:{}", count_, text_));
+      throw bad_file(file, "",
+                     fmt::format("{} tensors do not fit config.json: {}{}", count_, text_,
+                                 count_ > 10 ? "; …" : ""));
   }
 
  private:

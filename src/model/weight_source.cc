@@ -45,7 +45,8 @@ void convert(const std::byte* from, DType from_dtype, std::byte* to, DType to_dt
 
 Tensor read_tensor(const WeightSource& source, std::string_view name) {
   const std::optional<WeightInfo> info = source.info(name);
-  if (!info) throw bad_file("", name, "expected a tensor of this name, got none");
+  if (!info)
+    throw bad_file(source.file_of(name), name, "expected a tensor of this name, got none");
   Tensor tensor(info->dtype, info->shape);
   source.read(name, 0, {tensor.data(), static_cast<size_t>(tensor.bytes())});
   return tensor;
@@ -56,7 +57,7 @@ Tensor read_tensor_as(const WeightSource& source, std::string_view name, DType d
   if (tensor.dtype() == dtype) return tensor;
   if (tensor.dtype() == DType::kE4M3 || !is_float(tensor.dtype()) ||
       (dtype != DType::kF32 && dtype != DType::kBF16)) {
-    throw bad_file("", name,
+    throw bad_file(source.file_of(name), name,
                    fmt::format("expected {}, got {}", to_string(dtype), to_string(tensor.dtype())));
   }
   Tensor converted(dtype, tensor.shape());
@@ -72,6 +73,15 @@ NonFinite count_nonfinite(const TensorView& tensor) {
     if (result.count++ == 0) result.first = i;
   }
   return result;
+}
+
+void require_finite(const WeightSource& source, std::string_view name, const TensorView& tensor,
+                    std::string_view hint) {
+  const NonFinite bad = count_nonfinite(tensor);
+  if (bad.count == 0) return;
+  throw bad_file(source.file_of(name), name,
+                 fmt::format("expected finite values, got {} that are not, the first at index {}{}",
+                             bad.count, bad.first, hint));
 }
 
 }  // namespace octavo

@@ -27,6 +27,8 @@ class WeightSource {
   // In a stable order.
   virtual std::vector<std::string> names() const = 0;
   virtual std::optional<WeightInfo> info(std::string_view name) const = 0;
+  // The file that errors about the tensor name; empty where there is none.
+  virtual std::string file_of(std::string_view) const { return ""; }
   // Rows [row_begin, row_begin + n) of the tensor, n given by the size of `destination`.
   virtual void read(std::string_view name, int64_t row_begin,
                     std::span<std::byte> destination) const = 0;
@@ -48,5 +50,8 @@ struct NonFinite {
   int64_t first = -1;
 };
 NonFinite count_nonfinite(const TensorView& tensor);
+// Throws Error(kBadFile) naming the tensor where an element is not finite; `hint` ends the message.
+void require_finite(const WeightSource& source, std::string_view name, const TensorView& tensor,
+                    std::string_view hint = "");
 
 }  // namespace octavo

@@ -14,6 +14,8 @@ struct e4m3 {
 };
 
 inline constexpr float kE4M3Max = 448.0f;
+// The largest value that rounds to 448 without saturation: halfway to the next step of 32.
+inline constexpr float kE4M3RoundsToMax = 464.0f;
 inline constexpr uint8_t kE4M3NaN = 0x7F;
 
 constexpr bool is_nan(e4m3 value) { return (value.bits & 0x7Fu) == kE4M3NaN; }

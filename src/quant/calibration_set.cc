@@ -31,7 +31,7 @@ CalibrationSet read_calibration_set(const std::filesystem::path& file, const Tok
                                     const CalibrationSetOptions& options) {
   const Documents documents =
       read_documents(file, {.max_documents = options.size, .skip_bad_lines = options.skip_bad_lines});
-  CalibrationSet set{.source = file.filename().string()};
+  CalibrationSet set{.source = printable(file.filename().string())};
   set.skipped_lines = std::ssize(documents.bad_lines);
   set.empty = documents.empty_documents;
   const int64_t limit = std::min(options.max_length, options.tokenizer_max_length);

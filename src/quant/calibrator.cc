@@ -128,7 +128,11 @@ class Calibration {
   Tensor load(TensorId id) const {
     const auto literal = program_.literals.find(id);
     if (literal == program_.literals.end()) {
-      return read_tensor_as(*model_.weights, program_.tensor(id).name, program_.tensor(id).dtype);
+      const std::string& name = program_.tensor(id).name;
+      Tensor weight = read_tensor_as(*model_.weights, name, program_.tensor(id).dtype);
+      if (!options_.allow_nonfinite)
+        require_finite(*model_.weights, name, weight.view(), kAllowNonFiniteHint);
+      return weight;
     }
     Tensor tensor(DType::kF32, {std::ssize(literal->second)});
     std::copy(literal->second.begin(), literal->second.end(), tensor.as<float>());

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <string_view>
 #include <vector>
 
 #include "model/model_dir.h"
@@ -17,14 +18,17 @@ struct CalibrationOptions {
   int64_t batch_size = 1;  // sequences a step
   DType dtype = DType::kBF16;
   bool observe_lm_head = false;
+  bool allow_nonfinite = false;  // weights; activations must be finite in any case
   // Sees every call after the statistics did; may be null.
   CallObserver observer;
   // Called after each layer with (done, total).
   std::function<void(int64_t, int64_t)> progress;
 };
 
-// Each sample is a token sequence; none may be empty. Throws Error(kBadFile) naming module and
-// sample where an activation is not finite.
+inline constexpr std::string_view kAllowNonFiniteHint = " (--allow-nonfinite keeps them)";
+
+// Each sample is a token sequence; none may be empty. Throws Error(kBadFile) naming the weight that
+// is not finite, or the module and the sample where an activation is not.
 CalibrationStatistics calibrate(const ModelDir& model,
                                 const std::vector<std::vector<int32_t>>& samples,
                                 const KernelRegistry& registry, ThreadPool& pool,

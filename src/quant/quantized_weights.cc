@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "numerics/bf16.h"
 #include "numerics/scale.h"
+#include "quant/calibrator.h"
 
 namespace octavo {
 namespace {
@@ -87,15 +88,10 @@ class Planner {
   }
 
   void check_finite(const ModelTensor& tensor, const Tensor& weight) {
+    if (!options_.allow_nonfinite)
+      return require_finite(*model_.weights, tensor.name, weight.view(), kAllowNonFiniteHint);
     const NonFinite bad = count_nonfinite(weight.view());
     if (bad.count == 0) return;
-    if (!options_.allow_nonfinite) {
-      throw bad_file(
-          model_.path.string(), tensor.name,
-          fmt::format("expected finite values, got {} that are not, the first at index {} "
-                      "(--allow-nonfinite keeps them)",
-                      bad.count, bad.first));
-    }
     plan_.nonfinite[tensor.name] = bad;
     warn(fmt::format("{}: {} values are not finite", tensor.name, bad.count));
   }
@@ -118,7 +114,8 @@ class Planner {
     const TensorStatistics& statistics = it->second;
     const float scale =
         (format_.algorithm != nullptr ? *format_.algorithm : kMaxAlgorithm).scale(statistics);
-    if (statistics.share_above(scale * kE4M3Max) > kClippedShareWarning) {
+    // Values up to 464 × scale round to 448; only beyond does saturation add to the error.
+    if (statistics.share_above(scale * kE4M3RoundsToMax) > kClippedShareWarning) {
       warn(fmt::format("{}: more than 0.1 % of the calibration values are clipped", what));
     }
     if (statistics.amax > kOutlierWarning * statistics.median_bound()) {

@@ -6,6 +6,7 @@
 
 #include "io/directory.h"
 #include "io/engine_file.h"
+#include "io/engine_identity.h"
 #include "io/json.h"
 #include "io/json_object.h"
 
@@ -27,15 +28,44 @@ void check_rank_files(const Directory& directory, int64_t ranks) {
   }
 }
 
-EngineFile open_rank_file(const std::filesystem::path& engine_dir, const std::string& build_id) {
+// A manifest that was edited, or a bit of it that flipped, no longer has its build's id.
+void check_identity(const EngineManifest& manifest, const EngineFile& file) {
+  const std::string id = engine_build_id(manifest.json, file.meta().at("plans"));
+  if (id == manifest.build_id) return;
+  throw bad_file(manifest.file, "octavo_engine.build_id",
+                 fmt::format("expected {}, got {}: the file was changed after the build", id,
+                             printable(manifest.build_id)));
+}
+
+// The tokenizer's files; the rank file has checksums of its own.
+void check_small_files(const std::filesystem::path& engine_dir, const EngineManifest& manifest) {
+  const Directory directory = Directory::open(engine_dir);
+  const JsonObject files = JsonObject(manifest.json, manifest.file).required_object("files");
+  for (const std::string& name : files.keys()) {
+    const std::string expected = files.required_string(name);
+    if (!is_plain_basename(name))
+      throw bad_file(manifest.file, files.path_of(name), "expected the plain name of a file");
+    if (!directory.contains(name))
+      throw bad_file(directory.path_of(name).string(), "", "expected a file, got none");
+    const File file = directory.open_file(name);
+    if (file_checksum(file.read_text()) != expected)
+      throw bad_file(file.path(), "",
+                     "checksum does not match: the file was changed after the build");
+  }
+}
+
+EngineFile open_rank_file(const std::filesystem::path& engine_dir, const EngineManifest& manifest) {
+  const std::string& build_id = manifest.build_id;
   EngineFile file = EngineFile::open(Directory::open(engine_dir).open_file(kRankFile));
   const JsonObject meta(file.meta(), file.path(), "meta");
   if (meta.required_string("build_id") != build_id) {
     throw bad_file(file.path(), "build_id",
                    fmt::format("expected {} as in config.json, got {}: files of two builds "
                                "are mixed",
-                               build_id, printable(meta.required_string("build_id"))));
+                               printable(build_id), printable(meta.required_string("build_id"))));
   }
+  meta.required_array("plans");
+  check_identity(manifest, file);
   return file;
 }
 
@@ -58,7 +88,7 @@ bool is_engine_dir(const std::filesystem::path& path) {
 EngineManifest read_engine_manifest(const std::filesystem::path& engine_dir) {
   const Directory directory = Directory::open(engine_dir);
   const std::string file = directory.path_of("config.json").string();
-  EngineManifest manifest{.json = read_json_file(file)};
+  EngineManifest manifest{.file = file, .json = read_json_file(file)};
   const JsonObject root(manifest.json, file);
   const JsonObject header = root.required_object("octavo_engine");
   const int64_t version = header.required_int("format_version");
@@ -77,13 +107,14 @@ EngineManifest read_engine_manifest(const std::filesystem::path& engine_dir) {
 }
 
 std::vector<Plan> read_engine_plans(const std::filesystem::path& engine_dir) {
-  return plans_of(open_rank_file(engine_dir, read_engine_manifest(engine_dir).build_id));
+  return plans_of(open_rank_file(engine_dir, read_engine_manifest(engine_dir)));
 }
 
 std::shared_ptr<EngineImage> load_engine(const std::filesystem::path& engine_dir,
                                          ThreadPool& pool) {
   EngineManifest manifest = read_engine_manifest(engine_dir);
-  const EngineFile file = open_rank_file(engine_dir, manifest.build_id);
+  const EngineFile file = open_rank_file(engine_dir, manifest);
+  check_small_files(engine_dir, manifest);
   auto image = std::make_shared<EngineImage>();
   image->config = std::move(manifest.config);
   image->plans = plans_of(file);

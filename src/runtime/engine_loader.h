@@ -13,6 +13,7 @@ namespace octavo {
 
 // config.json of an engine directory, checked.
 struct EngineManifest {
+  std::string file;  // its path
   std::string build_id;
   EngineConfig config;
   nlohmann::json json;  // the whole file
@@ -24,8 +25,8 @@ EngineManifest read_engine_manifest(const std::filesystem::path& engine_dir);
 // Plans of a rank file without its weights.
 std::vector<Plan> read_engine_plans(const std::filesystem::path& engine_dir);
 
-// Everything, checksums verified. Throws Error(kBadFile) for rank files that are missing, left over
-// or of another build, Error(kUnsupported) for other format versions.
+// Everything, checksums verified. Throws Error(kBadFile) for files that are missing, left over, of
+// another build or changed since, Error(kUnsupported) for other format versions.
 std::shared_ptr<EngineImage> load_engine(const std::filesystem::path& engine_dir, ThreadPool& pool);
 
 }  // namespace octavo

@@ -1,0 +1,17 @@
+// Engine identity: hashes that tie config.json, the rank files and the tokenizer's files of one build together.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+namespace octavo {
+
+// Of the whole manifest but its header "octavo_engine", which holds the id, and of the plans.
+std::string engine_build_id(const nlohmann::json& manifest, const nlohmann::json& plans);
+
+// Of a whole small file.
+std::string file_checksum(std::string_view content);
+
+}  // namespace octavo
