@@ -22,7 +22,7 @@ class Case:
     message: str  # of the error line; of all output where the code is 0
     uses: tuple = ("model",)
     cpu_s: float = 1.0
-    megabytes: int = 256
+    megabytes: int = 0  # limit of memory; 0: none
     check_left: bool = True
     environment: dict = field(default_factory=dict)
     preexec: Callable = None

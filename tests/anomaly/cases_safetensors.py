@@ -197,9 +197,8 @@ def type_cases():
 def value_cases():
     name = "model.layers.1.mlp.down_proj.weight"
     for what, value in (("NaN", b"\xc0\x7f"), ("Inf", b"\x80\x7f"), ("-Inf", b"\x80\xff")):
-        yield s("21", what, poke(name, 6, value), rf"model: {name}: expected finite values, got 1 that are not, the first "
+        yield s("21", what, poke(name, 6, value), rf"model\.safetensors: {name}: expected finite values, got 1 that are not, the first "
                 r"at index 3", command=QUANTIZE)
-    # An unused row of the embedding, so that no activation is touched.
     yield s("21", "NaN kept", poke(name, 6, b"\xc0\x7f"), r"linears quantized", 0, (*QUANTIZE, "--allow_nonfinite"),
             after=nonfinite_manifest)
     yield s("22", "zero tensor", tensor("model.layers.0.mlp.up_proj.weight", ("BF16", [128, 64], bytes(128 * 64 * 2))),
@@ -207,7 +206,7 @@ def value_cases():
     yield s("22", "zero row", poke("model.layers.0.mlp.up_proj.weight", 0, bytes(128)), r"linears quantized", 0, QUANTIZE)
     for code in (b"\x7f", b"\xff"):
         yield s("23", f"E4M3 NaN {code.hex()}", poke(name, 5, code, "quantized"),
-                rf"{name}: expected finite values, got 1 NaN codes, the first at index 5", command=BUILD_QUANTIZED,
+                rf"{name}: expected finite values, got 1 that are not, the first at index 5", command=BUILD_QUANTIZED,
                 uses=("quantized",))
 
 
