@@ -1,5 +1,5 @@
-// Options by TensorRT-LLM's names: how an engine is built, how its KV cache is sized, how tokens
-// are drawn. SPDX-License-Identifier: Apache-2.0
+// Options by TensorRT-LLM's names: of building an engine, of its KV cache, of drawing tokens.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// The one error type that Octavo throws: what went wrong, in which file and field, and its exit
-// code. SPDX-License-Identifier: Apache-2.0
+// The one error type that Octavo throws: what went wrong, where, and its exit code.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <stdexcept>

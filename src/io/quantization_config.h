@@ -1,5 +1,5 @@
-// How a checkpoint says that it is quantized: hf_quant_config.json and config.json's
-// quantization_config. SPDX-License-Identifier: Apache-2.0
+// How a checkpoint says that it is quantized: hf_quant_config.json, quantization_config.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

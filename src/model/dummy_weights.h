@@ -1,6 +1,7 @@
-// Dummy weights: random values of realistic spread for benchmarks, a pure function of (name,
-// element index), so that any sharding of them is the same model. SPDX-License-Identifier:
-// Apache-2.0
+// Dummy weights: random values of realistic spread, for benchmarks and tests.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: a pure function of name and element index, so that any sharding is the same model.
 #pragma once
 
 #include <map>

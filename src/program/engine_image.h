@@ -1,5 +1,5 @@
-// EngineImage: what the runtime needs to run a model: plans, weights and limits; from a file or
-// built in memory. SPDX-License-Identifier: Apache-2.0
+// EngineImage: what the runtime runs: plans, weights, limits; from a file or built in memory.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <memory>

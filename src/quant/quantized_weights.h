@@ -1,5 +1,5 @@
-// QuantizedWeights: a 16-bit checkpoint seen as the quantized one, encoded a tensor at a time as it
-// is read. SPDX-License-Identifier: Apache-2.0
+// QuantizedWeights: a 16-bit checkpoint seen as the quantized one, encoded as it is read.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <functional>

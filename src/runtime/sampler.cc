@@ -1,5 +1,5 @@
-// Penalties, filters and the draw itself. The loops over the vocabulary are plain, so that the
-// compiler vectorises them. SPDX-License-Identifier: Apache-2.0
+// Penalties, filters and the draw; loops over the vocabulary are plain, for the vectoriser.
+// SPDX-License-Identifier: Apache-2.0
 #include "runtime/sampler.h"
 
 #include <algorithm>

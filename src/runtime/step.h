@@ -1,5 +1,5 @@
-// What one step of the model computes, independent of any device: the seam between scheduler and
-// runner. SPDX-License-Identifier: Apache-2.0
+// What one step of the model computes: the seam between scheduler and runner, of no device.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

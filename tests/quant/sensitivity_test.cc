@@ -33,7 +33,7 @@ TEST_F(SensitivityTest, EveryQuantizedLinearOnceLargestFirst) {
     // Codes have 3 mantissa bits: each factor is off by at most 1/16, their sum by 1/8 and a bit.
     EXPECT_GT(found[i].second, 0.0);
     EXPECT_LT(found[i].second, 0.13) << found[i].first;
-    if (i > 0) EXPECT_LE(found[i].second, found[i - 1].second);
+    EXPECT_LE(found[i].second, found[i == 0 ? 0 : i - 1].second);
   }
 }
 

@@ -1,5 +1,5 @@
-// A tokenizer whose ids are the bytes of UTF-8, so that tests can cut characters anywhere; id 256
-// is the special token "<end>". SPDX-License-Identifier: Apache-2.0
+// A tokenizer of bytes, so that tests can cut characters anywhere; id 256 is "<end>".
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -1,5 +1,5 @@
-// A device without a model: its next token is a hash of the prefix, which it reads back from its
-// own KV memory through the block table. SPDX-License-Identifier: Apache-2.0
+// A device without a model: its next token is a hash of the prefix that its KV memory holds.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Runs another executor on a thread of its own, as a device does: a step runs while the next one is
-// scheduled. SPDX-License-Identifier: Apache-2.0
+// Runs an executor on a thread of its own: a step runs while the next is scheduled.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <condition_variable>

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include "builder/build.h"
 #include "model/tiny_model.h"
 #include "runtime/runner.h"

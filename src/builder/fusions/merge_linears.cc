@@ -1,5 +1,5 @@
-// Merging of linears that read the same input: q, k, v and gate, up. Every part keeps its own
-// weight scale. SPDX-License-Identifier: Apache-2.0
+// Linears that read one input become one: q, k, v and gate, up; each keeps its weight scale.
+// SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
 #include "builder/fusion.h"

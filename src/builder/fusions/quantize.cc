@@ -1,5 +1,5 @@
-// quantize folded into the call before it, which then writes E4M3 codes: half the traffic, one
-// launch less. SPDX-License-Identifier: Apache-2.0
+// quantize folded into the call before it, which then writes codes: half the traffic.
+// SPDX-License-Identifier: Apache-2.0
 #include "builder/fusion.h"
 #include "program/rewrite.h"
 

@@ -1,5 +1,5 @@
-// rope(q), rope(k), kv_append → rope_kv_append: one kernel reads q, k and v once and writes the
-// cache. SPDX-License-Identifier: Apache-2.0
+// rope(q), rope(k), kv_append → rope_kv_append: q, k and v are read once.
+// SPDX-License-Identifier: Apache-2.0
 #include "builder/fusion.h"
 #include "program/rewrite.h"
 
