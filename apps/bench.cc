@@ -10,7 +10,8 @@
 namespace octavo::app {
 namespace {
 
-Command add_distribution(CLI::App& dataset, const char* name, const char* help, std::shared_ptr<DatasetSpec> spec) {
+Command add_distribution(CLI::App& dataset, const char* name, const char* help,
+                         std::shared_ptr<DatasetSpec> spec) {
   CLI::App& app = *dataset.add_subcommand(name, help);
   add_int(app, "num_requests", spec->num_requests, {1}, "requests to write")->required();
   const auto length = [&](const char* option, double& value, const char* text) {
@@ -27,7 +28,9 @@ Command add_distribution(CLI::App& dataset, const char* name, const char* help, 
     add_int(app, "output_min", spec->output_min, {1}, "fewest output tokens")->required();
     add_int(app, "output_max", spec->output_max, {1}, "most output tokens")->required();
   }
-  add_path(app, "tokenizer", spec->tokenizer, "model folder; the vocab_size of its config.json bounds the random ids")->required();
+  add_path(app, "tokenizer", spec->tokenizer,
+           "model folder; the vocab_size of its config.json bounds the random ids")
+      ->required();
   add_path(app, "output", spec->output, "JSON lines to write")->required();
   add_seed(app, spec->random_seed, "random_seed");
   return {&app, [spec, distribution = std::string(name)] {
@@ -43,23 +46,33 @@ Command add_run(CLI::App& bench, const char* name, const char* help, bool latenc
   auto options = std::make_shared<BenchOptions>();
   options->latency = latency;
   options->runtime.kv_cache_config.enable_block_reuse = false;
-  add_path(app, "dataset", options->dataset, "JSON lines of `bench dataset`, or a ShareGPT file")->required();
-  add_int(app, "num_requests", options->num_requests, {0}, "requests to run; 0: all; more than the file holds starts again");
-  add_int(app, "warmup", options->warmup, {0}, "requests before the measured ones, with ids of their own");
+  add_path(app, "dataset", options->dataset, "JSON lines of `bench dataset`, or a ShareGPT file")
+      ->required();
+  add_int(app, "num_requests", options->num_requests, {0},
+          "requests to run; 0: all; more than the file holds starts again");
+  add_int(app, "warmup", options->warmup, {0},
+          "requests before the measured ones, with ids of their own");
   if (!latency) {
-    add_int(app, "concurrency", options->concurrency, {0}, "most requests in flight; 0: all at once");
-    add_float(app, "request_rate", options->request_rate, {0.0, 1e9}, "arrivals a second (Poisson); 0: no waiting");
+    add_int(app, "concurrency", options->concurrency, {0},
+            "most requests in flight; 0: all at once");
+    add_float(app, "request_rate", options->request_rate, {0.0, 1e9},
+              "arrivals a second (Poisson); 0: no waiting");
     add_choice(app, "protocol", options->protocol, "full|steady",
                "full: all requests; steady: a full batch of mixed ages, counted within a window");
     add_float(app, "window", options->window_s, {0.01, 1e6}, "seconds of the steady window");
   }
-  add_flag(app, "enable_block_reuse", options->runtime.kv_cache_config.enable_block_reuse, "share the KV blocks of equal prefixes");
+  add_flag(app, "enable_block_reuse", options->runtime.kv_cache_config.enable_block_reuse,
+           "share the KV blocks of equal prefixes");
   add_path(app, "report_json", options->report_json, "write the report to this file");
-  add_path(app, "request_json", options->request_json, "write the times of every request to this file");
+  add_path(app, "request_json", options->request_json,
+           "write the times of every request to this file");
   add_seed(app, options->seed);
   add_model_options(app, options->model);
   add_runtime_options(app, options->runtime);
-  app.footer(fmt::format("Example:\n  octavo bench {} --engine_dir engine --dataset requests.jsonl --report_json report.json", name));
+  app.footer(
+      fmt::format("Example:\n  octavo bench {} --engine_dir engine --dataset requests.jsonl "
+                  "--report_json report.json",
+                  name));
   return {&app, [options, &app] {
             apply_to_engine(app, options->model, options->runtime);
             fmt::print("{}", run_bench(*options, *stderr_progress()));
@@ -77,7 +90,8 @@ std::vector<Command> add_bench(CLI::App& program) {
   auto spec = std::make_shared<DatasetSpec>();
   return {add_distribution(dataset, "token-norm-dist", "Lengths from a normal distribution", spec),
           add_distribution(dataset, "token-unif-dist", "Lengths from a uniform distribution", spec),
-          add_run(bench, "throughput", "All requests at once, at a rate, or with a fixed number in flight", false),
+          add_run(bench, "throughput",
+                  "All requests at once, at a rate, or with a fixed number in flight", false),
           add_run(bench, "latency", "One request at a time", true)};
 }
 

@@ -24,31 +24,36 @@ struct EvalArguments {
 
 nlohmann::ordered_json to_json(const Interval& interval) { return {interval.low, interval.high}; }
 
-void deliver(const nlohmann::ordered_json& report, const std::string& text, const EvalArguments& arguments) {
+void deliver(const nlohmann::ordered_json& report, const std::string& text,
+             const EvalArguments& arguments) {
   fmt::print("{}", arguments.json ? report.dump(2) + "\n" : text);
   if (!arguments.report_json.empty()) write_report(arguments.report_json, report.dump(2) + "\n");
 }
 
 int run_perplexity(const EvalArguments& arguments) {
-  const PerplexityReport r = evaluate_perplexity(arguments.model, arguments.eval, *stderr_progress());
-  const nlohmann::ordered_json json = {{"perplexity", r.perplexity}, {"interval95", to_json(r.interval)},
-                                       {"tokens", r.tokens},         {"windows", r.windows},
-                                       {"context", r.context},       {"seconds", r.seconds}};
-  deliver(json,
-          fmt::format("perplexity {:.4f}  (95 %: {:.4f} to {:.4f}), {} tokens in {} windows of {}, {:.1f} s\n",
-                      r.perplexity, r.interval.low, r.interval.high, r.tokens, r.windows, r.context, r.seconds),
-          arguments);
+  const PerplexityReport r =
+      evaluate_perplexity(arguments.model, arguments.eval, *stderr_progress());
+  const nlohmann::ordered_json json = {
+      {"perplexity", r.perplexity}, {"interval95", to_json(r.interval)},
+      {"tokens", r.tokens},         {"windows", r.windows},
+      {"context", r.context},       {"seconds", r.seconds}};
+  deliver(
+      json,
+      fmt::format(
+          "perplexity {:.4f}  (95 %: {:.4f} to {:.4f}), {} tokens in {} windows of {}, {:.1f} s\n",
+          r.perplexity, r.interval.low, r.interval.high, r.tokens, r.windows, r.context, r.seconds),
+      arguments);
   return 0;
 }
 
 std::string compare_text(const CompareReport& r) {
   const auto row = [](const char* name, double value, const Interval& interval, const char* unit) {
-    return fmt::format("{:<22}{:>10.4f} {:<5} (95 %: {:.4f} to {:.4f})\n", name, value, unit, interval.low,
-                       interval.high);
+    return fmt::format("{:<22}{:>10.4f} {:<5} (95 %: {:.4f} to {:.4f})\n", name, value, unit,
+                       interval.low, interval.high);
   };
   const auto percent = [](Interval i) { return Interval{100 * i.low, 100 * i.high}; };
-  std::string text = fmt::format("{:<22}{:>10.4f}\n{:<22}{:>10.4f}\n", "reference perplexity", r.reference_perplexity,
-                                 "engine perplexity", r.engine_perplexity);
+  std::string text = fmt::format("{:<22}{:>10.4f}\n{:<22}{:>10.4f}\n", "reference perplexity",
+                                 r.reference_perplexity, "engine perplexity", r.engine_perplexity);
   text += row("perplexity increase", 100 * r.ppl_increase, percent(r.ppl_increase_interval), "%");
   text += row("mean KL", r.mean_kl, r.mean_kl_interval, "nats");
   text += row("top-1 agreement", 100 * r.top1_agreement, percent(r.top1_agreement_interval), "%");
@@ -61,11 +66,12 @@ int run_compare(const EvalArguments& arguments) {
   ModelOptions reference = arguments.model;
   reference.engine_dir.clear();
   reference.model_dir.clear();
-  (std::filesystem::exists(arguments.reference / "rank0.engine") ? reference.engine_dir : reference.model_dir) =
+  (std::filesystem::exists(arguments.reference / "rank0.engine") ? reference.engine_dir
+                                                                 : reference.model_dir) =
       arguments.reference;
   reference.build_config.kv_cache_dtype = "auto";
-  const CompareReport r =
-      evaluate_compare(reference, arguments.model, arguments.eval, arguments.budget, *stderr_progress());
+  const CompareReport r = evaluate_compare(reference, arguments.model, arguments.eval,
+                                           arguments.budget, *stderr_progress());
   const nlohmann::ordered_json json = {
       {"reference", {{"perplexity", r.reference_perplexity}}},
       {"engine", {{"perplexity", r.engine_perplexity}}},
@@ -85,10 +91,13 @@ int run_compare(const EvalArguments& arguments) {
 }
 
 void add_common(CLI::App& app, EvalArguments& arguments) {
-  add_path(app, "dataset", arguments.eval.dataset, "JSON lines with a \"text\" field, or plain text")->required();
+  add_path(app, "dataset", arguments.eval.dataset,
+           "JSON lines with a \"text\" field, or plain text")
+      ->required();
   add_int(app, "context", arguments.eval.context, {1}, "tokens predicted in a window");
   add_int(app, "max_tokens", arguments.eval.max_tokens, {0}, "most tokens of the text; 0: all");
-  add_int(app, "skip_bad_lines", arguments.eval.skip_bad_lines, {0}, "how many malformed lines of the data set are skipped; one more is an error");
+  add_int(app, "skip_bad_lines", arguments.eval.skip_bad_lines, {0},
+          "how many malformed lines of the data set are skipped; one more is an error");
   add_path(app, "report_json", arguments.report_json, "write the report to this file as JSON");
   add_flag(app, "json", arguments.json, "print the report as JSON");
   add_model_options(app, arguments.model);
@@ -102,17 +111,27 @@ std::vector<Command> add_eval(CLI::App& program) {
   auto perplexity_arguments = std::make_shared<EvalArguments>();
   CLI::App& perplexity = *eval.add_subcommand("perplexity", "Perplexity of one model");
   add_common(perplexity, *perplexity_arguments);
-  perplexity.footer("Example:\n  octavo eval perplexity --engine_dir engine --dataset heldout.jsonl --report_json ppl.json");
+  perplexity.footer(
+      "Example:\n  octavo eval perplexity --engine_dir engine --dataset heldout.jsonl "
+      "--report_json ppl.json");
   auto compare_arguments = std::make_shared<EvalArguments>();
-  CLI::App& compare = *eval.add_subcommand("compare", "What quantization costs: a model against a reference");
-  add_path(compare, "reference", compare_arguments->reference, "16-bit checkpoint, or engine, to compare with")->required();
-  add_share(compare, "max_ppl_increase", compare_arguments->budget.max_ppl_increase, "budget, such as 1% or 0.01; exit 1 above it");
-  add_float(compare, "max_kl", compare_arguments->budget.max_kl, {0.0}, "budget in nats; exit 1 above it");
+  CLI::App& compare =
+      *eval.add_subcommand("compare", "What quantization costs: a model against a reference");
+  add_path(compare, "reference", compare_arguments->reference,
+           "16-bit checkpoint, or engine, to compare with")
+      ->required();
+  add_share(compare, "max_ppl_increase", compare_arguments->budget.max_ppl_increase,
+            "budget, such as 1% or 0.01; exit 1 above it");
+  add_float(compare, "max_kl", compare_arguments->budget.max_kl, {0.0},
+            "budget in nats; exit 1 above it");
   add_common(compare, *compare_arguments);
-  compare.footer("Build options apply to --model_dir and to a --reference that is a checkpoint, whose KV cache stays\n"
-                 "16-bit.\n\nExample:\n"
-                 "  octavo eval compare --reference Llama-3.1-8B --engine_dir engine --dataset heldout.jsonl \\\n"
-                 "    --max_ppl_increase 1%");
+  compare.footer(
+      "Build options apply to --model_dir and to a --reference that is a checkpoint, whose KV "
+      "cache stays\n"
+      "16-bit.\n\nExample:\n"
+      "  octavo eval compare --reference Llama-3.1-8B --engine_dir engine --dataset heldout.jsonl "
+      "\\\n"
+      "    --max_ppl_increase 1%");
   return {{&perplexity, [perplexity_arguments] { return run_perplexity(*perplexity_arguments); }},
           {&compare, [compare_arguments] { return run_compare(*compare_arguments); }}};
 }

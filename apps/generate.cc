@@ -24,7 +24,8 @@ struct GenerateOptions {
   bool json = false;
 
   // What the parser fills before it goes into `sampling`.
-  std::optional<double> temperature, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty;
+  std::optional<double> temperature, top_p, min_p, repetition_penalty, presence_penalty,
+      frequency_penalty;
   std::optional<int64_t> top_k, logprobs, seed;
 };
 
@@ -35,7 +36,8 @@ void read_prompt_file(GenerateOptions& options) {
     throw Error(ErrorCategory::kBadFile, options.prompt_file.string(), "", "expected a text file");
   }
   std::ifstream file(options.prompt_file);
-  if (!file) throw Error(ErrorCategory::kEnvironment, options.prompt_file.string(), "", "cannot be opened");
+  if (!file)
+    throw Error(ErrorCategory::kEnvironment, options.prompt_file.string(), "", "cannot be opened");
   for (std::string line; std::getline(file, line);) {
     if (line.ends_with('\r')) line.pop_back();
     if (!line.empty()) options.prompts.push_back(line);
@@ -68,7 +70,8 @@ nlohmann::ordered_json to_json(const Completion& completion) {
   if (!completion.error.empty()) json["error"] = completion.error;
   for (const TokenLogprob& token : completion.logprobs) {
     nlohmann::ordered_json top = nlohmann::ordered_json::array();
-    for (const auto& [id, logprob] : token.top) top.push_back({{"token", id}, {"logprob", logprob}});
+    for (const auto& [id, logprob] : token.top)
+      top.push_back({{"token", id}, {"logprob", logprob}});
     json["logprobs"].push_back({{"token", token.token}, {"logprob", token.logprob}, {"top", top}});
   }
   return json;
@@ -77,7 +80,9 @@ nlohmann::ordered_json to_json(const Completion& completion) {
 void print(const std::vector<Completion>& completions, const GenerateOptions& options) {
   for (const Completion& completion : completions) {
     if (options.json) {
-      fmt::print("{}\n", to_json(completion).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+      fmt::print(
+          "{}\n",
+          to_json(completion).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     } else if (options.stream) {
       fmt::print("\n");
     } else {
@@ -88,7 +93,8 @@ void print(const std::vector<Completion>& completions, const GenerateOptions& op
 
 int run(GenerateOptions options) {
   read_prompt_file(options);
-  if (options.prompts.empty()) throw Error(ErrorCategory::kUsage, "expected --prompt or --prompt_file");
+  if (options.prompts.empty())
+    throw Error(ErrorCategory::kUsage, "expected --prompt or --prompt_file");
   if (options.stream && (options.json || options.prompts.size() > 1)) {
     throw Error(ErrorCategory::kUsage, "--stream takes one prompt and no --json");
   }
@@ -101,36 +107,52 @@ int run(GenerateOptions options) {
       std::fflush(stdout);
     };
   }
-  const std::vector<Completion> completions = llm.generate(options.prompts, sampling_of(options), on_text);
+  const std::vector<Completion> completions =
+      llm.generate(options.prompts, sampling_of(options), on_text);
   print(completions, options);
   for (const Completion& completion : completions) {
-    if (!completion.error.empty()) throw Error(ErrorCategory::kInternal, "generation failed: " + completion.error);
+    if (!completion.error.empty())
+      throw Error(ErrorCategory::kInternal, "generation failed: " + completion.error);
   }
   return 0;
 }
 
 void add_sampling_options(CLI::App& app, GenerateOptions& options) {
-  const auto number = [&](const char* name, std::optional<double>& value, FloatLimits limits, const char* help) {
+  const auto number = [&](const char* name, std::optional<double>& value, FloatLimits limits,
+                          const char* help) {
     add_float(app, name, value, limits, help)->group("Sampling");
   };
-  add_int(app, "max_tokens", options.sampling.max_tokens, {1}, "most tokens to generate")->group("Sampling");
-  add_int(app, "min_tokens", options.sampling.min_tokens, {0}, "tokens before an end is allowed")->group("Sampling");
-  number("temperature", options.temperature, {0.0, 2.0}, "divides the logits; 0: greedy, as when no option of this group is set");
-  number("top_p", options.top_p, {0.0, 1.0}, "draw from the likeliest tokens that make up this probability");
-  add_int(app, "top_k", options.top_k, {0, 1 << 24}, "draw from so many likeliest tokens; 0: all")->group("Sampling");
+  add_int(app, "max_tokens", options.sampling.max_tokens, {1}, "most tokens to generate")
+      ->group("Sampling");
+  add_int(app, "min_tokens", options.sampling.min_tokens, {0}, "tokens before an end is allowed")
+      ->group("Sampling");
+  number("temperature", options.temperature, {0.0, 2.0},
+         "divides the logits; 0: greedy, as when no option of this group is set");
+  number("top_p", options.top_p, {0.0, 1.0},
+         "draw from the likeliest tokens that make up this probability");
+  add_int(app, "top_k", options.top_k, {0, 1 << 24}, "draw from so many likeliest tokens; 0: all")
+      ->group("Sampling");
   number("min_p", options.min_p, {0.0, 1.0}, "drop tokens below this share of the likeliest one");
-  number("repetition_penalty", options.repetition_penalty, {0.0, 1e3}, "divides the logits of tokens of prompt and output; 1: none");
-  number("presence_penalty", options.presence_penalty, {-2.0, 2.0}, "subtracted for tokens of the output");
-  number("frequency_penalty", options.frequency_penalty, {-2.0, 2.0}, "subtracted for tokens of the output");
-  add_int(app, "logprobs", options.logprobs, {0, 20}, "log-probabilities of the token and of so many likeliest; shown by --json")->group("Sampling");
+  number("repetition_penalty", options.repetition_penalty, {0.0, 1e3},
+         "divides the logits of tokens of prompt and output; 1: none");
+  number("presence_penalty", options.presence_penalty, {-2.0, 2.0},
+         "subtracted for tokens of the output");
+  number("frequency_penalty", options.frequency_penalty, {-2.0, 2.0},
+         "subtracted for tokens of the output");
+  add_int(app, "logprobs", options.logprobs, {0, 20},
+          "log-probabilities of the token and of so many likeliest; shown by --json")
+      ->group("Sampling");
   add_int(app, "seed", options.seed, {0}, "of the random draws")->group("Sampling");
-  add_list(app, "stop", options.sampling.stop, "text that ends the output; may be repeated")->group("Sampling");
-  add_flag(app, "ignore_eos", options.sampling.ignore_eos, "go on after the end token")->group("Sampling");
+  add_list(app, "stop", options.sampling.stop, "text that ends the output; may be repeated")
+      ->group("Sampling");
+  add_flag(app, "ignore_eos", options.sampling.ignore_eos, "go on after the end token")
+      ->group("Sampling");
 }
 
 // Named so that nobody believes they work.
 void refuse_unsupported(CLI::App& app) {
-  for (const char* name : {"num_beams", "beam_width", "n", "lora_dir", "guided_decoding", "draft_model_dir"}) {
+  for (const char* name :
+       {"num_beams", "beam_width", "n", "lora_dir", "guided_decoding", "draft_model_dir"}) {
     app.add_option_function<std::string>(
            spellings(name),
            [name](const std::string&) {
@@ -154,9 +176,11 @@ std::vector<Command> add_generate(CLI::App& program) {
   add_model_options(app, options->model);
   add_runtime_options(app, options->runtime);
   refuse_unsupported(app);
-  app.footer("Examples:\n"
-             "  octavo generate --engine_dir engine --prompt \"The compiler\" --max_tokens 64\n"
-             "  octavo generate --model_dir Llama-3.1-8B --prompt_file prompts.txt --temperature 0.7 --top_p 0.9 --json");
+  app.footer(
+      "Examples:\n"
+      "  octavo generate --engine_dir engine --prompt \"The compiler\" --max_tokens 64\n"
+      "  octavo generate --model_dir Llama-3.1-8B --prompt_file prompts.txt --temperature 0.7 "
+      "--top_p 0.9 --json");
   return {{&app, [options, &app] {
              apply_to_engine(app, options->model, options->runtime);
              return run(*options);

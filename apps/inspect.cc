@@ -13,8 +13,9 @@ std::vector<Command> add_inspect(CLI::App& program) {
   CLI::App& app = *program.add_subcommand("inspect", "Show what a checkpoint or an engine holds");
   auto options = std::make_shared<InspectOptions>();
   auto json = std::make_shared<bool>(false);
-  app.add_option_function<std::string>("DIR", [options](const std::string& dir) { options->dir = dir; },
-                                       "checkpoint or engine directory")
+  app.add_option_function<std::string>(
+         "DIR", [options](const std::string& dir) { options->dir = dir; },
+         "checkpoint or engine directory")
       ->required();
   add_flag(app, "scales", options->scales, "list every scale of a checkpoint");
   add_flag(app, "kernels", options->kernels, "list the kernel of every call of an engine");

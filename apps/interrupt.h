@@ -1,5 +1,5 @@
-// Interruptible: a signal ends a job that writes files by unwinding it, so that nothing half-written stays.
-// SPDX-License-Identifier: Apache-2.0
+// Interruptible: a signal ends a job that writes files by unwinding it, so that nothing
+// half-written stays. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <csignal>
@@ -14,8 +14,9 @@ struct Interrupted {
   int signal = 0;
 };
 
-// Passes progress on and throws Interrupted after SIGINT, SIGTERM or SIGHUP. A job that reports no progress for four
-// seconds after the signal, or gets a second one, dies at once: the next job to the same output cleans up after it.
+// Passes progress on and throws Interrupted after SIGINT, SIGTERM or SIGHUP. A job that reports no
+// progress for four seconds after the signal, or gets a second one, dies at once: the next job to
+// the same output cleans up after it.
 class Interruptible final : public Progress {
  public:
   explicit Interruptible(std::unique_ptr<Progress> progress);

@@ -50,9 +50,11 @@ std::string nearest_name(CLI::App& app, std::string word) {
     if (distance < best_distance) best_distance = distance, best = shown;
   };
   for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) consider("__" + name, "--" + option->get_lnames().front());
+    for (const std::string& name : option->get_lnames())
+      consider("__" + name, "--" + option->get_lnames().front());
   }
-  for (const CLI::App* sub : app.get_subcommands([](CLI::App*) { return true; })) consider(sub->get_name(), sub->get_name());
+  for (const CLI::App* sub : app.get_subcommands([](CLI::App*) { return true; }))
+    consider(sub->get_name(), sub->get_name());
   return best;
 }
 
@@ -69,7 +71,8 @@ int report_extras(CLI::App& program) {
   const std::vector<std::string> extras = program.remaining(/*recurse=*/true);
   const std::string word = extras.empty() ? "" : extras.front();
   const std::string nearest = nearest_name(app, word);
-  return usage_error(fmt::format("unknown argument \"{}\" of `{}`{}", printable(word), app.get_name(),
+  return usage_error(fmt::format("unknown argument \"{}\" of `{}`{}", printable(word),
+                                 app.get_name(),
                                  nearest.empty() ? "" : "; did you mean " + nearest + "?"));
 }
 
@@ -78,8 +81,11 @@ void warn_of_repeats(CLI::App& app) {
   for (const CLI::Option* option : app.get_options()) {
     const std::vector<std::string>& values = option->results();
     const bool last_counts = option->get_multi_option_policy() == CLI::MultiOptionPolicy::TakeLast;
-    if (!last_counts || std::adjacent_find(values.begin(), values.end(), std::not_equal_to<>()) == values.end()) continue;
-    say(fmt::format("warning: --{} is given twice; {} counts", option->get_lnames().front(), printable(values.back())));
+    if (!last_counts ||
+        std::adjacent_find(values.begin(), values.end(), std::not_equal_to<>()) == values.end())
+      continue;
+    say(fmt::format("warning: --{} is given twice; {} counts", option->get_lnames().front(),
+                    printable(values.back())));
   }
 }
 
@@ -106,12 +112,15 @@ int run(int argc, char** argv) {
   program.name("octavo");
   program.set_version_flag("--version", "octavo 0.1.0");
   program.formatter(help_formatter());  // commands take over what stands here when they are added
-  program.footer("`octavo COMMAND --help` lists a command's options. Options take --name value or --name=value; dashes\n"
-                 "may stand for underscores. Results go to stdout, progress and warnings to stderr.\n\n"
-                 "Exit codes: 0 done, 1 over a stated budget, 2 usage, 3 bad input file, 4 not supported,\n"
-                 "5 environment, 6 does not fit in memory, 7 device, 70 internal error.");
+  program.footer(
+      "`octavo COMMAND --help` lists a command's options. Options take --name value or "
+      "--name=value; dashes\n"
+      "may stand for underscores. Results go to stdout, progress and warnings to stderr.\n\n"
+      "Exit codes: 0 done, 1 over a stated budget, 2 usage, 3 bad input file, 4 not supported,\n"
+      "5 environment, 6 does not fit in memory, 7 device, 70 internal error.");
   std::vector<Command> commands;
-  for (const auto add : {add_quantize, add_build, add_generate, add_bench, add_eval, add_inspect, add_doctor}) {
+  for (const auto add :
+       {add_quantize, add_build, add_generate, add_bench, add_eval, add_inspect, add_doctor}) {
     for (Command& command : add(program)) commands.push_back(std::move(command));
   }
   program.require_subcommand(1);

@@ -12,49 +12,65 @@ namespace octavo::app {
 namespace {
 
 void print(const QuantizeReport& report, const QuantizeOptions& options) {
-  fmt::print("{} linears quantized ({}), {} samples, {} tokens\n", report.quantized_linears, options.qformat,
-             report.samples, report.tokens);
-  fmt::print("{:.1f} MB -> {:.1f} MB in {}, {:.1f} s\n", static_cast<double>(report.bytes_before) / 1e6,
-             static_cast<double>(report.bytes_after) / 1e6, options.output_dir.string(), report.seconds);
+  fmt::print("{} linears quantized ({}), {} samples, {} tokens\n", report.quantized_linears,
+             options.qformat, report.samples, report.tokens);
+  fmt::print(
+      "{:.1f} MB -> {:.1f} MB in {}, {:.1f} s\n", static_cast<double>(report.bytes_before) / 1e6,
+      static_cast<double>(report.bytes_after) / 1e6, options.output_dir.string(), report.seconds);
   if (!report.worst_modules.empty()) fmt::print("\nlargest relative error of a linear's output:\n");
-  for (const auto& [module, error] : report.worst_modules) fmt::print("  {:6.3f} %  {}\n", 100 * error, module);
+  for (const auto& [module, error] : report.worst_modules)
+    fmt::print("  {:6.3f} %  {}\n", 100 * error, module);
   if (!report.prompt.empty()) {
-    fmt::print("\nsample text (greedy)\n  before: {}{}\n  after:  {}{}\n", report.prompt, report.text_before,
-               report.prompt, report.text_after);
+    fmt::print("\nsample text (greedy)\n  before: {}{}\n  after:  {}{}\n", report.prompt,
+               report.text_before, report.prompt, report.text_after);
   }
 }
 
 }  // namespace
 
 std::vector<Command> add_quantize(CLI::App& program) {
-  CLI::App& app = *program.add_subcommand("quantize", "Calibrate a 16-bit checkpoint and write a quantized one");
+  CLI::App& app = *program.add_subcommand(
+      "quantize", "Calibrate a 16-bit checkpoint and write a quantized one");
   auto options = std::make_shared<QuantizeOptions>();
-  add_path(app, "model_dir", options->model_dir, "Hugging Face folder: config.json, *.safetensors, tokenizer.json")
+  add_path(app, "model_dir", options->model_dir,
+           "Hugging Face folder: config.json, *.safetensors, tokenizer.json")
       ->required();
   add_path(app, "output_dir", options->output_dir, "folder to write")->required();
   add_choice(app, "qformat", options->qformat, "fp8|full_prec",
              "fp8: static per-tensor FP8; full_prec: 16-bit linears, for an FP8 KV cache alone");
-  add_choice(app, "kv_cache_dtype", options->kv_cache_dtype, "none|fp8", "fp8: calibrated scales for an FP8 KV cache");
-  add_choice(app, "dtype", options->dtype, "auto|float32|bfloat16", "arithmetic of calibration; auto: the checkpoint's");
-  add_text(app, "calib_dataset", options->calib_dataset,
-           "JSON lines with a \"text\" field, or plain text; without it the model samples its own set")
+  add_choice(app, "kv_cache_dtype", options->kv_cache_dtype, "none|fp8",
+             "fp8: calibrated scales for an FP8 KV cache");
+  add_choice(app, "dtype", options->dtype, "auto|float32|bfloat16",
+             "arithmetic of calibration; auto: the checkpoint's");
+  add_text(
+      app, "calib_dataset", options->calib_dataset,
+      "JSON lines with a \"text\" field, or plain text; without it the model samples its own set")
       ->type_name("FILE");
-  add_int(app, "calib_size", options->calib_size, {1}, "most samples: the first documents of the file");
-  add_int(app, "batch_size", options->batch_size, {1, 4096}, "samples of a step; does not change the result");
-  add_int(app, "calib_max_seq_length", options->calib_max_seq_length, {1}, "most tokens of a sample");
-  add_int(app, "tokenizer_max_seq_length", options->tokenizer_max_seq_length, {1}, "most tokens of a document that are looked at");
-  add_list(app, "exclude_modules", options->exclude_modules, "pattern (*, ?) of modules that stay in 16 bit; may be repeated");
+  add_int(app, "calib_size", options->calib_size, {1},
+          "most samples: the first documents of the file");
+  add_int(app, "batch_size", options->batch_size, {1, 4096},
+          "samples of a step; does not change the result");
+  add_int(app, "calib_max_seq_length", options->calib_max_seq_length, {1},
+          "most tokens of a sample");
+  add_int(app, "tokenizer_max_seq_length", options->tokenizer_max_seq_length, {1},
+          "most tokens of a document that are looked at");
+  add_list(app, "exclude_modules", options->exclude_modules,
+           "pattern (*, ?) of modules that stay in 16 bit; may be repeated");
   add_flag(app, "quantize_lm_head", options->quantize_lm_head, "quantize lm_head too");
   add_choice(app, "export_format", options->export_format, "modelopt", "layout of the checkpoint");
   add_choice(app, "device", options->device, "auto|cpu|cuda", "where calibration runs");
-  add_flag(app, "allow_nonfinite", options->allow_nonfinite, "accept weights that are NaN or infinite");
-  add_int(app, "skip_bad_lines", options->skip_bad_lines, {0}, "how many malformed lines of the data set are skipped; one more is an error");
+  add_flag(app, "allow_nonfinite", options->allow_nonfinite,
+           "accept weights that are NaN or infinite");
+  add_int(app, "skip_bad_lines", options->skip_bad_lines, {0},
+          "how many malformed lines of the data set are skipped; one more is an error");
   add_seed(app, options->seed);
   add_threads(app, options->threads);
-  add_flag(app, "overwrite", options->overwrite, "replace the output folder if an earlier run wrote it");
-  app.footer("Example:\n"
-             "  octavo quantize --model_dir Llama-3.1-8B --output_dir llama-fp8 --kv_cache_dtype fp8 \\\n"
-             "    --calib_dataset texts.jsonl");
+  add_flag(app, "overwrite", options->overwrite,
+           "replace the output folder if an earlier run wrote it");
+  app.footer(
+      "Example:\n"
+      "  octavo quantize --model_dir Llama-3.1-8B --output_dir llama-fp8 --kv_cache_dtype fp8 \\\n"
+      "    --calib_dataset texts.jsonl");
   return {{&app, [options] {
              Interruptible progress(stderr_progress());
              const QuantizeReport report = quantize(*options, progress);

@@ -1,4 +1,4 @@
-// Any bytes as config.json, as a quantization config and as an engine's config and plan: an Error or a checked value.
+// Any bytes as a model's, a quantization's or an engine's config: an Error or a checked value.
 // SPDX-License-Identifier: Apache-2.0
 #include <cstddef>
 #include <cstdint>
@@ -41,7 +41,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   attempt([&] { engine_config_from_json(json, "fuzz"); });
   attempt([&] {
     const Plan plan = plan_from_json(json, "fuzz");
-    plan_memory(plan.program, {.tokens = 4, .sequences = 2, .logit_rows = 2, .cache_blocks = 2, .table_width = 1});
+    plan_memory(
+        plan.program,
+        {.tokens = 4, .sequences = 2, .logit_rows = 2, .cache_blocks = 2, .table_width = 1});
   });
   return 0;
 }

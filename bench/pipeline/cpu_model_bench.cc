@@ -1,7 +1,8 @@
-// A whole model on the CPU: decode against the machine's read bandwidth, prefill against a oneDNN bf16 GEMM.
+// A whole model on the CPU: decode against read bandwidth, prefill against a oneDNN bf16 GEMM.
 // SPDX-License-Identifier: Apache-2.0
 //
-// cpu_model_bench [configs/llama-3.2-1b]: dummy FP8 weights. Prints a table to stderr and JSON to stdout.
+// cpu_model_bench [configs/llama-3.2-1b]: dummy FP8 weights. Prints a table to stderr and JSON to
+// stdout.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -36,13 +37,15 @@ double median(std::vector<double> values) {
 }
 
 Step one_sequence(int64_t id, int32_t first, int32_t count, const SamplingParams& greedy) {
-  StepSequence sequence{.first_position = first, .num_tokens = count, .sample = true, .sampling = &greedy};
+  StepSequence sequence{
+      .first_position = first, .num_tokens = count, .sample = true, .sampling = &greedy};
   for (int32_t i = 0; i < count; ++i) sequence.tokens.push_back((first + i) % 1000 + 10);
   for (int32_t block = 0; block * 32 < first + count; ++block) sequence.blocks.push_back(block);
   return {.id = id, .sequences = {sequence}, .num_tokens = count};
 }
 
-// Bytes of weights that a decode step reads: all of them, and one row of an embedding that is not also lm_head.
+// Bytes of weights that a decode step reads: all of them, and one row of an embedding that is not
+// also lm_head.
 int64_t step_bytes(const EngineImage& image) {
   const Program& program = image.plans.front().program;
   int64_t bytes = 0;
@@ -116,10 +119,15 @@ nlohmann::ordered_json run(const std::string& model_dir) {
 int main(int argc, char** argv) {
   const std::string model = argc > 1 ? argv[1] : "configs/llama-3.2-1b";
   const nlohmann::ordered_json report = octavo::run(model);
-  fmt::print(stderr, "decode  {:8.1f} ms a token: {:.1f} GB/s, {:.0f} % of the measured {:.1f} GB/s (at least 60 %)\n",
+  fmt::print(stderr,
+             "decode  {:8.1f} ms a token: {:.1f} GB/s, {:.0f} % of the measured {:.1f} GB/s (at "
+             "least 60 %)\n",
              report["decode_ms"].get<double>(), report["decode_gb_s"].get<double>(),
-             100 * report["decode_share_of_bandwidth"].get<double>(), report["read_bandwidth_gb_s"].get<double>());
-  fmt::print(stderr, "prefill {:8.1f} ms for {} tokens, {:.2f} x a oneDNN bf16 GEMM of the same shapes (at most 2)\n",
+             100 * report["decode_share_of_bandwidth"].get<double>(),
+             report["read_bandwidth_gb_s"].get<double>());
+  fmt::print(stderr,
+             "prefill {:8.1f} ms for {} tokens, {:.2f} x a oneDNN bf16 GEMM of the same shapes (at "
+             "most 2)\n",
              report["prefill_ms"].get<double>(), report["prefill_tokens"].get<int64_t>(),
              report["prefill_over_onednn"].get<double>());
   fmt::print("{}\n", report.dump(2));

@@ -28,8 +28,8 @@ struct BenchOptions {
   std::filesystem::path dataset;
   int64_t num_requests = 0;  // 0: all
   int64_t warmup = 2;
-  int64_t concurrency = 0;      // 0: all at once
-  double request_rate = 0.0;    // requests/s, Poisson; 0: no waiting
+  int64_t concurrency = 0;        // 0: all at once
+  double request_rate = 0.0;      // requests/s, Poisson; 0: no waiting
   std::string protocol = "full";  // full, steady
   double window_s = 45.0;         // of steady
   bool latency = false;           // batch 1

@@ -26,14 +26,15 @@ struct Interval {
 
 struct PerplexityReport {
   double perplexity = 0.0;
-  int64_t tokens = 0;   // predicted
+  int64_t tokens = 0;  // predicted
   int64_t windows = 0;
   int64_t context = 0;
-  Interval interval;    // 95 %, bootstrap over windows
+  Interval interval;  // 95 %, bootstrap over windows
   double seconds = 0.0;
 };
 
-PerplexityReport evaluate_perplexity(const ModelOptions& model, const EvalOptions& options, Progress& progress);
+PerplexityReport evaluate_perplexity(const ModelOptions& model, const EvalOptions& options,
+                                     Progress& progress);
 
 // Budgets; absent ones are not judged. max_ppl_increase is a fraction: 0.01 is 1 %.
 struct CompareBudget {
@@ -57,8 +58,9 @@ struct CompareReport {
 };
 
 // Both models see the same windows; intervals are 95 %, paired bootstrap over windows.
-CompareReport evaluate_compare(const ModelOptions& reference, const ModelOptions& engine, const EvalOptions& options,
-                               const CompareBudget& budget, Progress& progress);
+CompareReport evaluate_compare(const ModelOptions& reference, const ModelOptions& engine,
+                               const EvalOptions& options, const CompareBudget& budget,
+                               Progress& progress);
 
 // Writes a report so that the old one or the new one is there, never a part.
 void write_report(const std::filesystem::path& path, const std::string& text);

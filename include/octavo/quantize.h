@@ -19,12 +19,13 @@ struct QuantizeOptions {
   std::string qformat = "fp8";          // fp8, full_prec
   std::string kv_cache_dtype = "none";  // none, fp8
   std::string dtype = "auto";           // of calibration: auto, float32, bfloat16
-  // JSON lines with `text`, or plain text. Empty: the model samples its own set. "cnn_dailymail" means the same.
+  // JSON lines with `text`, or plain text. Empty: the model samples its own set. "cnn_dailymail"
+  // means the same.
   std::string calib_dataset;
   int64_t calib_size = 512;
   int64_t batch_size = 1;
-  int64_t calib_max_seq_length = 512;      // tokens
-  int64_t tokenizer_max_seq_length = 2048; // tokens
+  int64_t calib_max_seq_length = 512;       // tokens
+  int64_t tokenizer_max_seq_length = 2048;  // tokens
   std::vector<std::string> exclude_modules;
   bool quantize_lm_head = false;
   std::string export_format = "modelopt";

@@ -19,7 +19,8 @@ namespace octavo {
 namespace {
 
 int32_t vocab_size_of(const std::filesystem::path& folder) {
-  if (folder.empty()) throw Error(ErrorCategory::kUsage, "--tokenizer: expected a folder with config.json");
+  if (folder.empty())
+    throw Error(ErrorCategory::kUsage, "--tokenizer: expected a folder with config.json");
   const std::string file = (folder / "config.json").string();
   const nlohmann::json json = read_json_file(file);
   return static_cast<int32_t>(JsonObject(json, file).required_int("vocab_size", {2, 1 << 24}));
@@ -50,8 +51,8 @@ LoadOptions load_options(const BenchOptions& options, int64_t max_batch_size) {
     load.protocol = LoadProtocol::kSteady;
     if (load.concurrency == 0) load.concurrency = max_batch_size;
   } else if (options.protocol != "full") {
-    throw Error(ErrorCategory::kUsage,
-                fmt::format("--protocol: expected full|steady, got \"{}\"", printable(options.protocol)));
+    throw Error(ErrorCategory::kUsage, fmt::format("--protocol: expected full|steady, got \"{}\"",
+                                                   printable(options.protocol)));
   }
   check_load_options(load);
   return load;
@@ -72,20 +73,21 @@ nlohmann::ordered_json engine_json(const BenchOptions& options, const Session& s
 }
 
 nlohmann::ordered_json world_json(const BenchOptions& options, Session& session) {
-  return {{"tp_size", session.config().tp_size},
-          {"pp_size", session.config().pp_size},
-          {"threads", session.pool().size()},
-          {"max_batch_size", session.runner().max_batch_size()},
-          {"max_num_tokens", session.runner().max_num_tokens()},
-          {"scheduler_policy", options.runtime.scheduler_policy},
-          {"kv_pool_tokens", session.runner().num_blocks() * session.config().tokens_per_block},
-          {"kv_cache_free_gpu_mem_fraction", options.runtime.kv_cache_config.free_gpu_memory_fraction},
-          {"enable_block_reuse", options.runtime.kv_cache_config.enable_block_reuse},
-          {"ignore_eos", true},
-          {"warmup_requests", options.warmup},
-          {"warmup_ids", "fresh"},
-          {"concurrency", options.concurrency},
-          {"request_rate", options.request_rate}};
+  return {
+      {"tp_size", session.config().tp_size},
+      {"pp_size", session.config().pp_size},
+      {"threads", session.pool().size()},
+      {"max_batch_size", session.runner().max_batch_size()},
+      {"max_num_tokens", session.runner().max_num_tokens()},
+      {"scheduler_policy", options.runtime.scheduler_policy},
+      {"kv_pool_tokens", session.runner().num_blocks() * session.config().tokens_per_block},
+      {"kv_cache_free_gpu_mem_fraction", options.runtime.kv_cache_config.free_gpu_memory_fraction},
+      {"enable_block_reuse", options.runtime.kv_cache_config.enable_block_reuse},
+      {"ignore_eos", true},
+      {"warmup_requests", options.warmup},
+      {"warmup_ids", "fresh"},
+      {"concurrency", options.concurrency},
+      {"request_rate", options.request_rate}};
 }
 
 Dataset load_dataset(const BenchOptions& options, const LoadedModel& model) {
@@ -100,14 +102,16 @@ Dataset load_dataset(const BenchOptions& options, const LoadedModel& model) {
 
 void warm_up(Session& session, EngineTarget& target, const Dataset& dataset, int64_t count) {
   if (count == 0) return;
-  const auto requests = fresh_requests(dataset.requests, count, static_cast<int32_t>(session.config().vocab_size),
-                                       /*seed=*/0x77A12);
+  const auto requests =
+      fresh_requests(dataset.requests, count, static_cast<int32_t>(session.config().vocab_size),
+                     /*seed=*/0x77A12);
   SilentProgress silent;
   run_load(target, steady_load_clock(), requests, {}, silent);
 }
 
 void check(const BenchOptions& options) {
-  if (options.num_requests < 0) throw Error(ErrorCategory::kUsage, "--num_requests: expected 0 or more");
+  if (options.num_requests < 0)
+    throw Error(ErrorCategory::kUsage, "--num_requests: expected 0 or more");
   if (options.warmup < 0) throw Error(ErrorCategory::kUsage, "--warmup: expected 0 or more");
 }
 
@@ -115,8 +119,9 @@ void check(const BenchOptions& options) {
 
 void write_bench_dataset(const DatasetSpec& spec) {
   if (spec.distribution != "token-norm-dist" && spec.distribution != "token-unif-dist") {
-    throw Error(ErrorCategory::kUsage, fmt::format("expected token-norm-dist|token-unif-dist, got \"{}\"",
-                                                   printable(spec.distribution)));
+    throw Error(ErrorCategory::kUsage,
+                fmt::format("expected token-norm-dist|token-unif-dist, got \"{}\"",
+                            printable(spec.distribution)));
   }
   write_requests(spec.output, synthetic_requests(synthetic_options(spec)));
 }
@@ -132,14 +137,17 @@ std::string run_bench(const BenchOptions& options, Progress& progress) {
   warm_up(session, target, dataset, resolved.warmup);
   const LoadResult result = run_load(target, steady_load_clock(), dataset.requests, load, progress);
   progress.finish();
-  const PerformanceReport report{.protocol = load.protocol, .performance = summarize(result.samples)};
+  const PerformanceReport report{.protocol = load.protocol,
+                                 .performance = summarize(result.samples)};
   if (!resolved.report_json.empty()) {
     const CpuInfo cpu = this_cpu_info();
-    write_json_file(resolved.report_json,
-                    report_json(engine_json(resolved, session), world_json(resolved, session), to_json(cpu),
-                                describe_dataset(dataset, resolved.dataset, resolved.warmup), report));
+    write_json_file(
+        resolved.report_json,
+        report_json(engine_json(resolved, session), world_json(resolved, session), to_json(cpu),
+                    describe_dataset(dataset, resolved.dataset, resolved.warmup), report));
   }
-  if (!resolved.request_json.empty()) write_json_file(resolved.request_json, requests_json(result.requests));
+  if (!resolved.request_json.empty())
+    write_json_file(resolved.request_json, requests_json(result.requests));
   return to_console(report);
 }
 

@@ -18,16 +18,20 @@ BuildReport build(const BuildOptions& options, Progress& progress) {
   const std::vector<Call>& calls = blueprint.plans.front().program.calls;
   BuildReport report{.weight_bytes = static_cast<uint64_t>(blueprint.weight_bytes()),
                      .kv_bytes_per_token = blueprint.config.kv_bytes_per_token(),
-                     .calls_a_layer = std::count_if(calls.begin(), calls.end(), [](const Call& c) { return c.layer == 0; }),
+                     .calls_a_layer = std::count_if(calls.begin(), calls.end(),
+                                                    [](const Call& c) { return c.layer == 0; }),
                      .notices = blueprint.notices};
   if (!options.dry_run) {
-    const nlohmann::json provenance = {{"program", "octavo 0.1.0"},
-                                       {"checkpoint", printable(options.checkpoint_dir.filename().string())},
-                                       {"checkpoint_bytes", model.weight_bytes}};
+    const nlohmann::json provenance = {
+        {"program", "octavo 0.1.0"},
+        {"checkpoint", printable(options.checkpoint_dir.filename().string())},
+        {"checkpoint_bytes", model.weight_bytes}};
     write_engine(model, blueprint, options.output_dir,
                  {.overwrite = options.overwrite,
                   .provenance = provenance,
-                  .progress = [&](int64_t done, int64_t total) { progress.update(done, total, "writing weights"); }});
+                  .progress = [&](int64_t done, int64_t total) {
+                    progress.update(done, total, "writing weights");
+                  }});
     progress.finish();
   }
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

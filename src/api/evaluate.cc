@@ -27,18 +27,21 @@ struct Scorer {
     runtime.kv_cache_config.max_tokens = context + loaded.image->config.tokens_per_block;
     runtime.max_batch_size = 1;
     if (context > loaded.image->config.max_seq_len) {
-      throw Error(ErrorCategory::kUsage, fmt::format("--context {}: the model takes at most {} tokens", context,
-                                                     loaded.image->config.max_seq_len));
+      throw Error(ErrorCategory::kUsage,
+                  fmt::format("--context {}: the model takes at most {} tokens", context,
+                              loaded.image->config.max_seq_len));
     }
     runner = std::make_unique<Runner>(loaded.image, kernel_registry(), pool,
                                       runner_options(loaded.image->config, runtime));
   }
 
   std::vector<int32_t> stream(const EvalOptions& options) const {
-    const Documents documents = read_documents(options.dataset, {.skip_bad_lines = options.skip_bad_lines});
+    const Documents documents =
+        read_documents(options.dataset, {.skip_bad_lines = options.skip_bad_lines});
     const Tokenizer& tokenizer = loaded.required_tokenizer();
     const std::vector<int32_t>& eos = loaded.image->config.eos_token_ids;
-    return token_stream(tokenizer, documents.texts, tokenizer.eos_id().value_or(eos.empty() ? -1 : eos.front()));
+    return token_stream(tokenizer, documents.texts,
+                        tokenizer.eos_id().value_or(eos.empty() ? -1 : eos.front()));
   }
 
   ThreadPool pool;
@@ -48,12 +51,14 @@ struct Scorer {
 
 void check(const EvalOptions& options) {
   if (options.context < 1) throw Error(ErrorCategory::kUsage, "--context: expected at least 1");
-  if (options.max_tokens < 0) throw Error(ErrorCategory::kUsage, "--max_tokens: expected 0 or more");
+  if (options.max_tokens < 0)
+    throw Error(ErrorCategory::kUsage, "--max_tokens: expected 0 or more");
 }
 
 }  // namespace
 
-PerplexityReport evaluate_perplexity(const ModelOptions& model, const EvalOptions& options, Progress& progress) {
+PerplexityReport evaluate_perplexity(const ModelOptions& model, const EvalOptions& options,
+                                     Progress& progress) {
   check(options);
   const auto start = std::chrono::steady_clock::now();
   Scorer scorer(model, options.context, progress);
@@ -72,8 +77,9 @@ PerplexityReport evaluate_perplexity(const ModelOptions& model, const EvalOption
           .seconds = seconds_since(start)};
 }
 
-CompareReport evaluate_compare(const ModelOptions& reference, const ModelOptions& engine, const EvalOptions& options,
-                               const CompareBudget& budget, Progress& progress) {
+CompareReport evaluate_compare(const ModelOptions& reference, const ModelOptions& engine,
+                               const EvalOptions& options, const CompareBudget& budget,
+                               Progress& progress) {
   check(options);
   const auto start = std::chrono::steady_clock::now();
   Scorer a(reference, options.context, progress);
@@ -86,13 +92,16 @@ CompareReport evaluate_compare(const ModelOptions& reference, const ModelOptions
       compare_models(*a.runner, *b.runner, stream,
                      {.context = options.context,
                       .max_tokens = options.max_tokens,
-                      .progress = [&](int64_t done, int64_t total) { progress.update(done, total, "windows"); }}),
+                      .progress = [&](int64_t done,
+                                      int64_t total) { progress.update(done, total, "windows"); }}),
       budget);
   progress.finish();
   report.seconds = seconds_since(start);
   return report;
 }
 
-void write_report(const std::filesystem::path& path, const std::string& text) { write_file_atomically(path, text); }
+void write_report(const std::filesystem::path& path, const std::string& text) {
+  write_file_atomically(path, text);
+}
 
 }  // namespace octavo

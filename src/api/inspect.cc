@@ -27,7 +27,8 @@ Json sizes_json(const WeightSource& weights) {
     bytes += info->shape.elements() * size_of(info->dtype);
   }
   Json json = Json::object();
-  for (const auto& [type, counts] : by_type) json[type] = {{"tensors", counts.first}, {"bytes", counts.second}};
+  for (const auto& [type, counts] : by_type)
+    json[type] = {{"tensors", counts.first}, {"bytes", counts.second}};
   return json;
 }
 
@@ -54,8 +55,10 @@ Json checkpoint_json(const InspectOptions& options) {
                {"head_dim", config.head_dim},
                {"vocab_size", config.vocab_size},
                {"max_position", config.max_position},
-               {"quantization", model.quantization.quantized() ? to_string(model.quantization.weights) : "none"},
-               {"kv_cache", model.quantization.kv_cache ? to_string(*model.quantization.kv_cache) : "16-bit"},
+               {"quantization",
+                model.quantization.quantized() ? to_string(model.quantization.weights) : "none"},
+               {"kv_cache",
+                model.quantization.kv_cache ? to_string(*model.quantization.kv_cache) : "16-bit"},
                {"exclude_modules", model.quantization.exclude_modules},
                {"bytes", model.weight_bytes},
                {"tensors", sizes_json(*model.weights)}};
@@ -111,7 +114,8 @@ void append_text(std::string& text, const Json& json, int depth) {
         }
       }
     } else {
-      text += fmt::format("{}{}: {}\n", indent, key, value.is_string() ? printable(value.get<std::string>()) : value.dump());
+      text += fmt::format("{}{}: {}\n", indent, key,
+                          value.is_string() ? printable(value.get<std::string>()) : value.dump());
     }
   }
 }

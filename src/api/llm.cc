@@ -44,11 +44,13 @@ struct LLM::State {
     return completions;
   }
 
-  // All or none: where one is refused, those before it leave the engine again, and their callbacks with them.
+  // All or none: where one is refused, those before it leave the engine again, and their callbacks
+  // with them.
   void submit_all(std::vector<Request> requests) {
     std::vector<RequestId> submitted;
     try {
-      for (Request& request : requests) submitted.push_back(session.engine().submit(std::move(request)));
+      for (Request& request : requests)
+        submitted.push_back(session.engine().submit(std::move(request)));
     } catch (...) {
       for (const RequestId id : submitted) session.engine().abort(id);
       session.engine().run_until_idle();
@@ -63,18 +65,22 @@ LLM::~LLM() = default;
 LLM::LLM(LLM&&) noexcept = default;
 LLM& LLM::operator=(LLM&&) noexcept = default;
 
-std::vector<Completion> LLM::generate(const std::vector<std::string>& prompts, const SamplingParams& sampling,
+std::vector<Completion> LLM::generate(const std::vector<std::string>& prompts,
+                                      const SamplingParams& sampling,
                                       const StreamCallback& on_text) {
   state_->session.model().required_tokenizer();
   std::vector<Request> requests;
-  for (const std::string& prompt : prompts) requests.push_back({.prompt = prompt, .sampling = sampling});
+  for (const std::string& prompt : prompts)
+    requests.push_back({.prompt = prompt, .sampling = sampling});
   return state_->run(std::move(requests), on_text);
 }
 
-std::vector<Completion> LLM::generate(const std::vector<std::vector<int32_t>>& prompts, const SamplingParams& sampling,
+std::vector<Completion> LLM::generate(const std::vector<std::vector<int32_t>>& prompts,
+                                      const SamplingParams& sampling,
                                       const StreamCallback& on_text) {
   std::vector<Request> requests;
-  for (const std::vector<int32_t>& ids : prompts) requests.push_back({.prompt_token_ids = ids, .sampling = sampling});
+  for (const std::vector<int32_t>& ids : prompts)
+    requests.push_back({.prompt_token_ids = ids, .sampling = sampling});
   return state_->run(std::move(requests), on_text);
 }
 

@@ -26,7 +26,8 @@ CheckpointQuantization dummy_quantization(const ModelOptions& options) {
 LoadFormat load_format_of(const std::string& name) {
   if (name == "auto") return LoadFormat::kAuto;
   if (name == "dummy") return LoadFormat::kDummy;
-  throw Error(ErrorCategory::kUsage, fmt::format("--load_format: expected auto|dummy, got \"{}\"", printable(name)));
+  throw Error(ErrorCategory::kUsage,
+              fmt::format("--load_format: expected auto|dummy, got \"{}\"", printable(name)));
 }
 
 std::optional<Tokenizer> load_tokenizer(const std::filesystem::path& folder, int64_t vocab_size) {
@@ -39,14 +40,15 @@ std::optional<Tokenizer> load_tokenizer(const std::filesystem::path& folder, int
 
 LoadedModel build_in_memory(const ModelOptions& options, Progress& progress) {
   const ModelDir model = open_model(options);
-  for (const std::string& notice : make_blueprint(model, options.build_config, kernel_registry()).notices) {
+  for (const std::string& notice :
+       make_blueprint(model, options.build_config, kernel_registry()).notices) {
     log_info("{}", notice);
   }
   LoadedModel loaded{.source = options.model_dir};
   loaded.tokenizer = load_tokenizer(options.model_dir, model.config.vocab_size);
-  loaded.image = std::make_shared<EngineImage>(
-      build_image(model, options.build_config, kernel_registry(),
-                  [&](int64_t done, int64_t total) { progress.update(done, total, "loading weights"); }));
+  loaded.image = std::make_shared<EngineImage>(build_image(
+      model, options.build_config, kernel_registry(),
+      [&](int64_t done, int64_t total) { progress.update(done, total, "loading weights"); }));
   progress.finish();
   return loaded;
 }
@@ -54,18 +56,22 @@ LoadedModel build_in_memory(const ModelOptions& options, Progress& progress) {
 // An engine runs as it was built: an option that asks for something else is refused, not ignored.
 void check_as_built(const BuildConfig& asked, const EngineConfig& built) {
   const BuildConfig unset;
-  const auto check = [](const char* flag, const auto& value, const auto& default_value, const auto& built_value) {
+  const auto check = [](const char* flag, const auto& value, const auto& default_value,
+                        const auto& built_value) {
     if (value == default_value || value == built_value) return;
     throw Error(ErrorCategory::kUnsupported,
-                fmt::format("--{} {}: the engine was built for {}; build it again for another", flag, value, built_value));
+                fmt::format("--{} {}: the engine was built for {}; build it again for another",
+                            flag, value, built_value));
   };
   check("dtype", asked.dtype, unset.dtype, built.dtype);
   check("kv_cache_dtype", asked.kv_cache_dtype, unset.kv_cache_dtype, built.kv_cache_dtype);
   check("tokens_per_block", asked.tokens_per_block, unset.tokens_per_block, built.tokens_per_block);
   check("tp_size", asked.tp_size, unset.tp_size, built.tp_size);
   check("pp_size", asked.pp_size, unset.pp_size, built.pp_size);
-  check("max_seq_len", asked.max_seq_len.value_or(built.max_seq_len), built.max_seq_len, built.max_seq_len);
-  check("max_input_len", asked.max_input_len.value_or(built.max_input_len), built.max_input_len, built.max_input_len);
+  check("max_seq_len", asked.max_seq_len.value_or(built.max_seq_len), built.max_seq_len,
+        built.max_seq_len);
+  check("max_input_len", asked.max_input_len.value_or(built.max_input_len), built.max_input_len,
+        built.max_input_len);
 }
 
 }  // namespace
@@ -88,10 +94,12 @@ ModelDir open_model(const ModelOptions& options) {
   const LoadFormat format = load_format_of(options.load_format);
   if (format == LoadFormat::kAuto && options.qformat != "auto") {
     throw Error(ErrorCategory::kUnsupported,
-                "--qformat with real weights: run `octavo quantize` first and give its output as --model_dir");
+                "--qformat with real weights: run `octavo quantize` first and give its output as "
+                "--model_dir");
   }
-  return open_model_dir(options.model_dir, format,
-                        format == LoadFormat::kDummy ? dummy_quantization(options) : CheckpointQuantization{});
+  return open_model_dir(
+      options.model_dir, format,
+      format == LoadFormat::kDummy ? dummy_quantization(options) : CheckpointQuantization{});
 }
 
 LoadedModel load_model(const ModelOptions& options, ThreadPool& pool, Progress& progress) {
@@ -124,17 +132,21 @@ RunnerOptions runner_options(const EngineConfig& config, const RuntimeOptions& o
   const auto limited = [](const char* flag, int64_t asked, int64_t built) {
     if (asked <= built) return asked;
     throw Error(ErrorCategory::kUnsupported,
-                fmt::format("--{} {}: the engine was built for {}; build it again for more", flag, asked, built));
+                fmt::format("--{} {}: the engine was built for {}; build it again for more", flag,
+                            asked, built));
   };
   const KvCacheConfig& cache = options.kv_cache_config;
   if (!(cache.free_gpu_memory_fraction > 0.0 && cache.free_gpu_memory_fraction < 1.0)) {
-    throw Error(ErrorCategory::kUsage, fmt::format("--kv_cache_free_gpu_mem_fraction: expected a number between 0 and "
-                                                   "1, both excluded, got {}", cache.free_gpu_memory_fraction));
+    throw Error(ErrorCategory::kUsage,
+                fmt::format("--kv_cache_free_gpu_mem_fraction: expected a number between 0 and "
+                            "1, both excluded, got {}",
+                            cache.free_gpu_memory_fraction));
   }
-  return {.max_batch_size = limited("max_batch_size", options.max_batch_size, config.max_batch_size),
-          .max_num_tokens = limited("max_num_tokens", options.max_num_tokens, config.max_num_tokens),
-          .num_blocks = ceil_div(cache.max_tokens, config.tokens_per_block),
-          .free_memory_fraction = cache.free_gpu_memory_fraction};
+  return {
+      .max_batch_size = limited("max_batch_size", options.max_batch_size, config.max_batch_size),
+      .max_num_tokens = limited("max_num_tokens", options.max_num_tokens, config.max_num_tokens),
+      .num_blocks = ceil_div(cache.max_tokens, config.tokens_per_block),
+      .free_memory_fraction = cache.free_gpu_memory_fraction};
 }
 
 }  // namespace octavo

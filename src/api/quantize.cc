@@ -25,38 +25,47 @@ void check(const QuantizeOptions& options) {
   const auto require = [](bool condition, std::string_view what) {
     if (!condition) throw Error(ErrorCategory::kUsage, std::string(what));
   };
-  require(options.kv_cache_dtype == "none" || options.kv_cache_dtype == "fp8", "--kv_cache_dtype: expected none|fp8");
+  require(options.kv_cache_dtype == "none" || options.kv_cache_dtype == "fp8",
+          "--kv_cache_dtype: expected none|fp8");
   for (const std::string& pattern : options.exclude_modules) {
-    require(pattern == printable(pattern, pattern.size()), "--exclude_modules: expected printable text in UTF-8");
+    require(pattern == printable(pattern, pattern.size()),
+            "--exclude_modules: expected printable text in UTF-8");
   }
   require(options.calib_size >= 1, "--calib_size: expected at least 1");
-  require(options.batch_size >= 1 && options.batch_size <= 4096, "--batch_size: expected 1 to 4096");
+  require(options.batch_size >= 1 && options.batch_size <= 4096,
+          "--batch_size: expected 1 to 4096");
   require(options.calib_max_seq_length >= 1, "--calib_max_seq_length: expected at least 1");
   require(options.tokenizer_max_seq_length >= 1, "--tokenizer_max_seq_length: expected at least 1");
   if (options.export_format != "modelopt") {
-    throw Error(ErrorCategory::kUnsupported, fmt::format("--export_format: expected modelopt, got \"{}\"",
-                                                         printable(options.export_format)));
+    throw Error(ErrorCategory::kUnsupported,
+                fmt::format("--export_format: expected modelopt, got \"{}\"",
+                            printable(options.export_format)));
   }
   if (find_quant_format(options.qformat).algorithm == nullptr && options.kv_cache_dtype == "none") {
-    throw Error(ErrorCategory::kUsage, "--qformat full_prec without --kv_cache_dtype fp8 would quantize nothing");
+    throw Error(ErrorCategory::kUsage,
+                "--qformat full_prec without --kv_cache_dtype fp8 would quantize nothing");
   }
   resolved_device({.device = options.device});
 }
 
 nlohmann::json statistics_json(const std::map<std::string, TensorStatistics>& statistics) {
   nlohmann::json json = nlohmann::json::object();
-  for (const auto& [module, of_module] : statistics) json[module] = {{"amax", of_module.amax}, {"count", of_module.count}};
+  for (const auto& [module, of_module] : statistics)
+    json[module] = {{"amax", of_module.amax}, {"count", of_module.count}};
   return json;
 }
 
 nlohmann::json manifest_json(const QuantizeOptions& options, const CalibrationSet& set,
-                             const CalibrationStatistics& statistics, const QuantizationPlan& plan) {
+                             const CalibrationStatistics& statistics,
+                             const QuantizationPlan& plan) {
   nlohmann::json nonfinite = nlohmann::json::object();
-  for (const auto& [name, bad] : plan.nonfinite) nonfinite[name] = {{"count", bad.count}, {"first", bad.first}};
+  for (const auto& [name, bad] : plan.nonfinite)
+    nonfinite[name] = {{"count", bad.count}, {"first", bad.first}};
   nlohmann::json clipped = nlohmann::json::object();
   for (const auto& [module, of_module] : statistics.inputs) {
     const auto scale = plan.scales.find(module + ".input_scale");
-    if (scale != plan.scales.end()) clipped[module] = of_module.share_above(scale->second * kE4M3RoundsToMax);
+    if (scale != plan.scales.end())
+      clipped[module] = of_module.share_above(scale->second * kE4M3RoundsToMax);
   }
   return {{"program", "octavo 0.1.0"},
           {"qformat", options.qformat},
@@ -79,21 +88,25 @@ nlohmann::json manifest_json(const QuantizeOptions& options, const CalibrationSe
           {"warnings", plan.warnings}};
 }
 
-CalibrationSet calibration_set(const QuantizeOptions& options, const ModelDir& model, ThreadPool& pool,
-                               Progress& progress) {
+CalibrationSet calibration_set(const QuantizeOptions& options, const ModelDir& model,
+                               ThreadPool& pool, Progress& progress) {
   if (options.calib_dataset == "cnn_dailymail") {
-    log_info("--calib_dataset cnn_dailymail: Octavo downloads nothing; the model samples its own set");
+    log_info(
+        "--calib_dataset cnn_dailymail: Octavo downloads nothing; the model samples its own set");
   } else if (!options.calib_dataset.empty()) {
-    return read_calibration_set(options.calib_dataset, Tokenizer::load(options.model_dir),
-                                {.size = options.calib_size,
-                                 .max_length = std::min(options.calib_max_seq_length, model.config.max_position),
-                                 .tokenizer_max_length = options.tokenizer_max_seq_length,
-                                 .skip_bad_lines = options.skip_bad_lines});
+    return read_calibration_set(
+        options.calib_dataset, Tokenizer::load(options.model_dir),
+        {.size = options.calib_size,
+         .max_length = std::min(options.calib_max_seq_length, model.config.max_position),
+         .tokenizer_max_length = options.tokenizer_max_seq_length,
+         .skip_bad_lines = options.skip_bad_lines});
   }
-  return sample_calibration_set(model, {.size = options.calib_size,
-                                        .max_length = std::min(options.calib_max_seq_length, model.config.max_position),
-                                        .seed = options.seed},
-                                pool, progress);
+  return sample_calibration_set(
+      model,
+      {.size = options.calib_size,
+       .max_length = std::min(options.calib_max_seq_length, model.config.max_position),
+       .seed = options.seed},
+      pool, progress);
 }
 
 std::function<void(int64_t, int64_t)> bar(Progress& progress, const char* message) {
@@ -104,8 +117,10 @@ std::function<void(int64_t, int64_t)> bar(Progress& progress, const char* messag
 }
 
 // The ten linears whose output changes most, on the beginning of a calibration sample.
-std::vector<std::pair<std::string, double>> worst_modules(const ModelDir& model, const QuantizationPlan& plan,
-                                                          std::vector<int32_t> sample, ThreadPool& pool) {
+std::vector<std::pair<std::string, double>> worst_modules(const ModelDir& model,
+                                                          const QuantizationPlan& plan,
+                                                          std::vector<int32_t> sample,
+                                                          ThreadPool& pool) {
   if (!plan.quantization.weights.quantized()) return {};
   sample.resize(std::min<size_t>(sample.size(), 256));
   auto errors = linear_errors(model, plan, sample, kernel_registry(), pool);
@@ -132,7 +147,8 @@ QuantizeReport quantize(const QuantizeOptions& options, Progress& progress) {
   resolve_output_target(options.output_dir, {.overwrite = options.overwrite, .inputs = inputs});
   const ModelDir model = open_model_dir(options.model_dir);
   if (model.quantization.quantized()) {
-    throw unsupported(options.model_dir.string(), "quantization_config", "the checkpoint is already quantized");
+    throw unsupported(options.model_dir.string(), "quantization_config",
+                      "the checkpoint is already quantized");
   }
   ThreadPool pool(options.threads);
   const QuantFormat& format = find_quant_format(options.qformat);
@@ -155,8 +171,9 @@ QuantizeReport quantize(const QuantizeOptions& options, Progress& progress) {
                      .manifest = manifest_json(options, set, statistics, plan),
                      .inputs = inputs,
                      .progress = bar(progress, "writing tensors")});
-  QuantizeReport report{.quantized_linears = std::count_if(plan.scales.begin(), plan.scales.end(),
-                                                           [](const auto& s) { return s.first.ends_with(".weight_scale"); }),
+  QuantizeReport report{.quantized_linears = std::count_if(
+                            plan.scales.begin(), plan.scales.end(),
+                            [](const auto& s) { return s.first.ends_with(".weight_scale"); }),
                         .samples = statistics.samples,
                         .tokens = statistics.tokens,
                         .bytes_before = model.weight_bytes,

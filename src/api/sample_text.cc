@@ -31,7 +31,8 @@ std::string greedy_text(const std::filesystem::path& model_dir, const QuantizeOp
 void add_sample_texts(QuantizeReport& report, const QuantizeOptions& options) {
   std::error_code error;
   if (!std::filesystem::exists(options.model_dir / "tokenizer.json", error)) return;
-  const auto available = static_cast<uint64_t>(sysconf(_SC_AVPHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const auto available = static_cast<uint64_t>(sysconf(_SC_AVPHYS_PAGES)) *
+                         static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   if (report.bytes_before > available / 2) {
     log_info("no sample text: the 16-bit model does not fit in memory");
     return;

@@ -18,19 +18,22 @@ namespace {
 constexpr int64_t kMaxBatch = 64;
 
 void require_memory(const ModelDir& model) {
-  const auto available = static_cast<uint64_t>(sysconf(_SC_AVPHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const auto available = static_cast<uint64_t>(sysconf(_SC_AVPHYS_PAGES)) *
+                         static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   if (model.weight_bytes <= available / 10 * 8) return;
-  throw Error(ErrorCategory::kUsage,
-              fmt::format("the model's {} bytes do not fit in the {} available to let it sample its own calibration "
-                          "set: give a file as --calib_dataset", model.weight_bytes, available));
+  throw Error(ErrorCategory::kUsage, fmt::format("the model's {} bytes do not fit in the {} "
+                                                 "available to let it sample its own calibration "
+                                                 "set: give a file as --calib_dataset",
+                                                 model.weight_bytes, available));
 }
 
 }  // namespace
 
-CalibrationSet sample_calibration_set(const ModelDir& model, const SelfCalibrationOptions& options, ThreadPool& pool,
-                                      Progress& progress) {
+CalibrationSet sample_calibration_set(const ModelDir& model, const SelfCalibrationOptions& options,
+                                      ThreadPool& pool, Progress& progress) {
   if (model.config.bos_token_id < 0) {
-    throw Error(ErrorCategory::kUsage, "the model has no bos_token_id to sample from: give a file as --calib_dataset");
+    throw Error(ErrorCategory::kUsage,
+                "the model has no bos_token_id to sample from: give a file as --calib_dataset");
   }
   require_memory(model);
   log_info("no --calib_dataset: the model samples its own set of {} texts", options.size);
@@ -49,8 +52,9 @@ CalibrationSet sample_calibration_set(const ModelDir& model, const SelfCalibrati
                  .vocab_size = model.config.vocab_size,
                  .eos_token_ids = model.config.eos_token_ids},
                 runner);
-  CalibrationSet set{.samples = std::vector<std::vector<int32_t>>(static_cast<size_t>(options.size)),
-                     .source = "self-sampled"};
+  CalibrationSet set{
+      .samples = std::vector<std::vector<int32_t>>(static_cast<size_t>(options.size)),
+      .source = "self-sampled"};
   int64_t done = 0;
   for (int64_t i = 0; i < options.size; ++i) {
     Request request{.prompt_token_ids = {model.config.bos_token_id}};

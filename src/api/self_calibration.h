@@ -1,4 +1,4 @@
-// A calibration set that the 16-bit model samples from itself, so that nothing has to be downloaded.
+// A calibration set that the 16-bit model samples from itself: nothing has to be downloaded.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -15,9 +15,10 @@ struct SelfCalibrationOptions {
   uint64_t seed = 1234;
 };
 
-// `size` continuations of BOS at temperature 1, each with its own seed. The same model and options give the same set.
-// Throws Error(kUsage) asking for --calib_dataset where the model does not fit in memory or has no BOS.
-CalibrationSet sample_calibration_set(const ModelDir& model, const SelfCalibrationOptions& options, ThreadPool& pool,
-                                      Progress& progress);
+// `size` continuations of BOS at temperature 1, each with its own seed. The same model and options
+// give the same set. Throws Error(kUsage) asking for --calib_dataset where the model does not fit
+// in memory or has no BOS.
+CalibrationSet sample_calibration_set(const ModelDir& model, const SelfCalibrationOptions& options,
+                                      ThreadPool& pool, Progress& progress);
 
 }  // namespace octavo

@@ -10,14 +10,17 @@ namespace {
 SchedulerPolicy policy_of(const std::string& name) {
   if (name == "guaranteed_no_evict") return SchedulerPolicy::kGuaranteedNoEvict;
   if (name == "max_utilization") return SchedulerPolicy::kMaxUtilization;
-  throw Error(ErrorCategory::kUsage,
-              fmt::format("--scheduler_policy: expected guaranteed_no_evict|max_utilization, got \"{}\"",
-                          printable(name)));
+  throw Error(
+      ErrorCategory::kUsage,
+      fmt::format("--scheduler_policy: expected guaranteed_no_evict|max_utilization, got \"{}\"",
+                  printable(name)));
 }
 
-EngineOptions engine_options(const LoadedModel& model, const Runner& runner, const RuntimeOptions& options) {
+EngineOptions engine_options(const LoadedModel& model, const Runner& runner,
+                             const RuntimeOptions& options) {
   if (options.depth < 0 || options.depth > 2) {
-    throw Error(ErrorCategory::kUsage, fmt::format("depth: expected 0 to 2, got {}", options.depth));
+    throw Error(ErrorCategory::kUsage,
+                fmt::format("depth: expected 0 to 2, got {}", options.depth));
   }
   const EngineConfig& config = model.image->config;
   EngineOptions engine;
@@ -44,7 +47,8 @@ Session::Session(const ModelOptions& model, const RuntimeOptions& runtime, Progr
 
 Session::Session(LoadedModel model, const RuntimeOptions& runtime, std::shared_ptr<ThreadPool> pool)
     : pool_(std::move(pool)), model_(std::move(model)) {
-  runner_ = std::make_unique<Runner>(model_.image, kernel_registry(), *pool_, runner_options(config(), runtime));
+  runner_ = std::make_unique<Runner>(model_.image, kernel_registry(), *pool_,
+                                     runner_options(config(), runtime));
   engine_ = std::make_unique<Engine>(engine_options(model_, *runner_, runtime), *runner_);
 }
 

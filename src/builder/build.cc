@@ -149,7 +149,8 @@ Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source)
     // A NaN code would spread over every token without any other trace.
     if (part.dtype() == DType::kE4M3) require_finite(source, name, part.view());
     if (part.bytes() > end - at)
-      throw bad_file(source.file_of(name), name, "does not fit the Program's weight " + weight.name);
+      throw bad_file(source.file_of(name), name,
+                     "does not fit the Program's weight " + weight.name);
     at = std::copy_n(part.data(), part.bytes(), at);
   }
   if (at != end)

@@ -126,12 +126,17 @@ void check_parallelism(const BuildConfig& options, const ModelConfig& config,
 }
 
 // What a CUDA device would do differently and the CPU does not.
-void add_cpu_notices(const PluginConfig& plugins, bool gemm_plugin, std::vector<std::string>& notices) {
-  if (plugins.use_fp8_context_fmha) refuse("--use_fp8_context_fmha enable", "the CPU backend has no FP8 attention");
-  if (gemm_plugin) notices.push_back("the CPU backend runs the unfused meaning of the GEMM plugins");
+void add_cpu_notices(const PluginConfig& plugins, bool gemm_plugin,
+                     std::vector<std::string>& notices) {
+  if (plugins.use_fp8_context_fmha)
+    refuse("--use_fp8_context_fmha enable", "the CPU backend has no FP8 attention");
+  if (gemm_plugin)
+    notices.push_back("the CPU backend runs the unfused meaning of the GEMM plugins");
   if (plugins.gemm_plugin == "disable") notices.push_back("--gemm_plugin has no effect on the CPU");
   if (!plugins.use_paged_context_fmha) {
-    notices.push_back("--use_paged_context_fmha disable has no effect on the CPU: its attention reads the paged cache");
+    notices.push_back(
+        "--use_paged_context_fmha disable has no effect on the CPU: its attention reads the paged "
+        "cache");
   }
   if (!plugins.multiple_profiles) {
     notices.push_back("--multiple_profiles disable has no effect on the CPU: it has one profile");

@@ -68,7 +68,8 @@ double kl_divergence(std::span<const float> p, std::span<const float> q) {
   return std::max(sum, 0.0);
 }
 
-std::vector<WindowComparison> compare_models(Runner& reference, Runner& engine, std::span<const int32_t> stream,
+std::vector<WindowComparison> compare_models(Runner& reference, Runner& engine,
+                                             std::span<const int32_t> stream,
                                              const PerplexityOptions& options) {
   std::vector<WindowComparison> results;
   const auto windows = windows_of(stream, options.context, options.max_tokens);
@@ -89,7 +90,8 @@ std::vector<WindowComparison> compare_models(Runner& reference, Runner& engine, 
       ++result.tokens;
     });
     if (!std::isfinite(result.reference_nll + result.engine_nll + result.kl)) {
-      throw Error(ErrorCategory::kBadFile, fmt::format("window {}: the logits are not finite", results.size()));
+      throw Error(ErrorCategory::kBadFile,
+                  fmt::format("window {}: the logits are not finite", results.size()));
     }
     results.push_back(result);
     if (options.progress) options.progress(std::ssize(results), std::ssize(windows));
@@ -119,17 +121,20 @@ CompareReport summarize(const std::vector<WindowComparison>& windows, const Comp
       .tokens = static_cast<int64_t>(all.tokens),
       .windows = std::ssize(windows)};
   if (budget.max_ppl_increase && report.ppl_increase > *budget.max_ppl_increase) {
-    report.failures.push_back(fmt::format("perplexity increase {:.3f} % exceeds --max_ppl_increase {:.3f} %",
-                                          100 * report.ppl_increase, 100 * *budget.max_ppl_increase));
+    report.failures.push_back(
+        fmt::format("perplexity increase {:.3f} % exceeds --max_ppl_increase {:.3f} %",
+                    100 * report.ppl_increase, 100 * *budget.max_ppl_increase));
   }
   if (budget.max_kl && report.mean_kl > *budget.max_kl) {
-    report.failures.push_back(fmt::format("mean KL {:.6f} exceeds --max_kl {:.6f}", report.mean_kl, *budget.max_kl));
+    report.failures.push_back(
+        fmt::format("mean KL {:.6f} exceeds --max_kl {:.6f}", report.mean_kl, *budget.max_kl));
   }
   return report;
 }
 
 Interval perplexity_interval(const Perplexity& perplexity) {
-  const double tokens_a_window = static_cast<double>(perplexity.tokens) / static_cast<double>(perplexity.windows);
+  const double tokens_a_window =
+      static_cast<double>(perplexity.tokens) / static_cast<double>(perplexity.windows);
   return bootstrap(perplexity.window_nll.size(), [&](const std::vector<size_t>& sample) {
     double nll = 0.0;
     for (const size_t index : sample) nll += perplexity.window_nll[index];

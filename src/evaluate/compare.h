@@ -1,4 +1,4 @@
-// Comparison of two models on the same windows: perplexity, KL divergence, top-1 agreement, with paired intervals.
+// Comparison of two models on the same windows: perplexity, KL, agreement, paired intervals.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -19,10 +19,12 @@ struct WindowComparison {
   int64_t tokens = 0;
 };
 
-std::vector<WindowComparison> compare_models(Runner& reference, Runner& engine, std::span<const int32_t> stream,
+std::vector<WindowComparison> compare_models(Runner& reference, Runner& engine,
+                                             std::span<const int32_t> stream,
                                              const PerplexityOptions& options);
 
-// Means, 95 % intervals by bootstrap over windows (seeded, the same for the same input), and the verdict.
+// Means, 95 % intervals by bootstrap over windows (seeded, the same for the same input), and the
+// verdict.
 CompareReport summarize(const std::vector<WindowComparison>& windows, const CompareBudget& budget);
 
 // 95 %, bootstrap over windows.

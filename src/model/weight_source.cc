@@ -45,8 +45,7 @@ void convert(const std::byte* from, DType from_dtype, std::byte* to, DType to_dt
 
 Tensor read_tensor(const WeightSource& source, std::string_view name) {
   const std::optional<WeightInfo> info = source.info(name);
-  if (!info)
-    throw bad_file(source.file_of(name), name, "expected a tensor of this name, got none");
+  if (!info) throw bad_file(source.file_of(name), name, "expected a tensor of this name, got none");
   Tensor tensor(info->dtype, info->shape);
   source.read(name, 0, {tensor.data(), static_cast<size_t>(tensor.bytes())});
   return tensor;

@@ -43,13 +43,14 @@ bool in_range(const Program& program, TensorId id) {
 }
 
 void validate_dims(const ProgramTensor& tensor) {
-  // A dimension and a tensor's constant part stay so small that the maxima of a step (at most 2^20 of anything)
-  // cannot overflow a byte count.
+  // A dimension and a tensor's constant part stay so small that the maxima of a step (at most 2^20
+  // of anything) cannot overflow a byte count.
   constexpr int64_t kLargestDim = int64_t{1} << 28, kLargestProduct = int64_t{1} << 38;
   if (tensor.shape.size() > Shape::kMaxRank) invalid(tensor.name, "rank above 8");
   int64_t product = 1, symbols = 0;
   for (const Dim& dim : tensor.shape) {
-    if (dim.is_constant() && (dim.value < 0 || dim.value > kLargestDim)) invalid(tensor.name, "dimension out of range");
+    if (dim.is_constant() && (dim.value < 0 || dim.value > kLargestDim))
+      invalid(tensor.name, "dimension out of range");
     if (dim.multiple < 1 || dim.multiple > 4096) invalid(tensor.name, "multiple out of range");
     symbols += dim.is_constant() ? 0 : 1;
     if (dim.is_constant() && dim.value > 0 && dim.value > kLargestProduct / product) {

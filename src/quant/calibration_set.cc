@@ -16,10 +16,12 @@ namespace {
 
 void warn_about(const CalibrationSet& set, const CalibrationSetOptions& options) {
   if (std::ssize(set.samples) < options.size) {
-    log_warning("{}: {} samples, fewer than the {} asked for", printable(set.source), set.samples.size(), options.size);
+    log_warning("{}: {} samples, fewer than the {} asked for", printable(set.source),
+                set.samples.size(), options.size);
   }
   const std::set<std::vector<int32_t>> distinct(set.samples.begin(), set.samples.end());
-  const bool all_tiny = std::all_of(set.samples.begin(), set.samples.end(), [](const auto& s) { return s.size() <= 2; });
+  const bool all_tiny = std::all_of(set.samples.begin(), set.samples.end(),
+                                    [](const auto& s) { return s.size() <= 2; });
   if ((distinct.size() == 1 && set.samples.size() > 1) || all_tiny) {
     log_warning("{}: low diversity: {} distinct samples", printable(set.source), distinct.size());
   }
@@ -29,8 +31,8 @@ void warn_about(const CalibrationSet& set, const CalibrationSetOptions& options)
 
 CalibrationSet read_calibration_set(const std::filesystem::path& file, const Tokenizer& tokenizer,
                                     const CalibrationSetOptions& options) {
-  const Documents documents =
-      read_documents(file, {.max_documents = options.size, .skip_bad_lines = options.skip_bad_lines});
+  const Documents documents = read_documents(
+      file, {.max_documents = options.size, .skip_bad_lines = options.skip_bad_lines});
   CalibrationSet set{.source = printable(file.filename().string())};
   set.skipped_lines = std::ssize(documents.bad_lines);
   set.empty = documents.empty_documents;

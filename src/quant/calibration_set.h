@@ -22,12 +22,13 @@ struct CalibrationSet {
 
 struct CalibrationSetOptions {
   int64_t size = 512;
-  int64_t max_length = 512;              // tokens a sample
-  int64_t tokenizer_max_length = 2048;   // tokens of a document that are looked at
+  int64_t max_length = 512;             // tokens a sample
+  int64_t tokenizer_max_length = 2048;  // tokens of a document that are looked at
   int64_t skip_bad_lines = 0;
 };
 
-// The first `size` documents of a JSON lines or text file, tokenized with special tokens and cut to max_length.
+// The first `size` documents of a JSON lines or text file, tokenized with special tokens and cut to
+// max_length.
 CalibrationSet read_calibration_set(const std::filesystem::path& file, const Tokenizer& tokenizer,
                                     const CalibrationSetOptions& options);
 

@@ -15,7 +15,8 @@ constexpr int64_t kPieceBytes = int64_t{64} << 20;  // of a tensor held at a tim
 void write_tensor(SafetensorsWriter& writer, const WeightSource& weights, const TensorSpec& spec) {
   const int64_t rows = spec.shape.rank() == 0 ? 1 : spec.shape[0];
   const int64_t row_bytes = rows == 0 ? 0 : static_cast<int64_t>(spec.bytes()) / rows;
-  const int64_t rows_at_once = std::clamp<int64_t>(kPieceBytes / std::max<int64_t>(row_bytes, 1), 1, std::max<int64_t>(rows, 1));
+  const int64_t rows_at_once = std::clamp<int64_t>(kPieceBytes / std::max<int64_t>(row_bytes, 1), 1,
+                                                   std::max<int64_t>(rows, 1));
   const std::shared_ptr<std::byte[]> piece = allocate_host(rows_at_once * row_bytes);
   for (int64_t row = 0; row < rows; row += rows_at_once) {
     const auto bytes = static_cast<size_t>(std::min(rows_at_once, rows - row) * row_bytes);
@@ -26,8 +27,8 @@ void write_tensor(SafetensorsWriter& writer, const WeightSource& weights, const 
 
 }  // namespace
 
-void export_checkpoint(const ModelDir& model, const QuantizationPlan& plan, const std::filesystem::path& output_dir,
-                       const ExportOptions& options) {
+void export_checkpoint(const ModelDir& model, const QuantizationPlan& plan,
+                       const std::filesystem::path& output_dir, const ExportOptions& options) {
   const QuantizedWeights weights(model.weights, model, plan);
   std::vector<TensorSpec> specs;
   uint64_t bytes = 0;
@@ -38,7 +39,8 @@ void export_checkpoint(const ModelDir& model, const QuantizationPlan& plan, cons
   }
   std::vector<std::filesystem::path> inputs = options.inputs;
   inputs.push_back(model.path);
-  AtomicDirectory output(output_dir, {.overwrite = options.overwrite, .inputs = inputs, .needed_bytes = bytes});
+  AtomicDirectory output(output_dir,
+                         {.overwrite = options.overwrite, .inputs = inputs, .needed_bytes = bytes});
   SafetensorsWriter writer(output, specs);
   int64_t done = 0;
   for (const TensorSpec& spec : specs) {

@@ -12,14 +12,14 @@ namespace octavo {
 
 struct ExportOptions {
   bool overwrite = false;
-  nlohmann::json manifest;  // written as octavo_manifest.json
+  nlohmann::json manifest;                    // written as octavo_manifest.json
   std::vector<std::filesystem::path> inputs;  // besides the model: the calibration set
   std::function<void(int64_t, int64_t)> progress;
 };
 
-// Encodes and writes one tensor at a time; the directory appears complete or not at all, and its bytes depend on the
-// model and the plan alone.
-void export_checkpoint(const ModelDir& model, const QuantizationPlan& plan, const std::filesystem::path& output_dir,
-                       const ExportOptions& options);
+// Encodes and writes one tensor at a time; the directory appears complete or not at all, and its
+// bytes depend on the model and the plan alone.
+void export_checkpoint(const ModelDir& model, const QuantizationPlan& plan,
+                       const std::filesystem::path& output_dir, const ExportOptions& options);
 
 }  // namespace octavo

@@ -13,7 +13,8 @@ namespace octavo {
 namespace {
 
 float load(const TensorView& view, int64_t row, int64_t column) {
-  return view.dtype == DType::kF32 ? view.row<float>(row)[column] : to_float(view.row<bf16>(row)[column]);
+  return view.dtype == DType::kF32 ? view.row<float>(row)[column]
+                                   : to_float(view.row<bf16>(row)[column]);
 }
 
 Tensor quantize_rows(const TensorView& x, float scale) {
@@ -47,29 +48,35 @@ double relative_error(const TensorView& expected, const TensorView& actual) {
 }
 
 // The linear again on E4M3 operands, with the plan's scales.
-Tensor quantized_linear(const Call& call, const Operands& operands, float input_scale, float weight_scale,
-                        const KernelRegistry& registry, ThreadPool& pool) {
+Tensor quantized_linear(const Call& call, const Operands& operands, float input_scale,
+                        float weight_scale, const KernelRegistry& registry, ThreadPool& pool) {
   const TensorView& weight = operands.inputs[1];
   const Tensor x = quantize_rows(operands.inputs[0], input_scale);
   Tensor codes(DType::kE4M3, weight.shape);
   encode_weights(weight.data, weight.dtype, weight_scale, codes.data(), weight.elements());
-  const Tensor y(DType::kF32, operands.outputs[0].shape), sx = scalar(input_scale), sw = scalar(weight_scale);
+  const Tensor y(DType::kF32, operands.outputs[0].shape), sx = scalar(input_scale),
+                                                          sw = scalar(weight_scale);
   const TensorView inputs[] = {x.view(), codes.view(), sx.view(), sw.view(), TensorView()};
   const TensorView outputs[] = {y.view()};
   Problem problem{.op = Op::kLinear, .params = call.params};
-  for (const TensorView& input : inputs) problem.inputs.push_back({input.shape, input.dtype, input.defined()});
+  for (const TensorView& input : inputs)
+    problem.inputs.push_back({input.shape, input.dtype, input.defined()});
   problem.outputs.push_back({y.shape(), y.dtype(), true});
   const Kernel& kernel = *registry.candidates(problem, DeviceType::kCpu).front();
-  std::vector<std::byte> workspace(kernel.workspace == nullptr ? 0 : static_cast<size_t>(kernel.workspace(problem)));
-  kernel.run({.inputs = inputs, .outputs = outputs, .params = &call.params}, {.pool = &pool, .workspace = workspace});
+  std::vector<std::byte> workspace(
+      kernel.workspace == nullptr ? 0 : static_cast<size_t>(kernel.workspace(problem)));
+  kernel.run({.inputs = inputs, .outputs = outputs, .params = &call.params},
+             {.pool = &pool, .workspace = workspace});
   return y;
 }
 
 }  // namespace
 
-std::vector<std::pair<std::string, double>> linear_errors(const ModelDir& model, const QuantizationPlan& plan,
+std::vector<std::pair<std::string, double>> linear_errors(const ModelDir& model,
+                                                          const QuantizationPlan& plan,
                                                           const std::vector<int32_t>& sample,
-                                                          const KernelRegistry& registry, ThreadPool& pool) {
+                                                          const KernelRegistry& registry,
+                                                          ThreadPool& pool) {
   std::vector<std::pair<std::string, double>> errors;
   const auto observer = [&](const Call& call, const Operands& operands) {
     const auto weight_scale = plan.scales.find(call.module + ".weight_scale");
@@ -79,7 +86,8 @@ std::vector<std::pair<std::string, double>> linear_errors(const ModelDir& model,
     errors.emplace_back(call.module, relative_error(operands.outputs[0], y.view()));
   };
   calibrate(model, {sample}, registry, pool, {.allow_nonfinite = true, .observer = observer});
-  std::stable_sort(errors.begin(), errors.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::stable_sort(errors.begin(), errors.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
   return errors;
 }
 

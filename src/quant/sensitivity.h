@@ -10,10 +10,12 @@
 
 namespace octavo {
 
-// Relative error ‖y_quantized − y‖ / ‖y‖ of every quantized linear on one token sequence, its input taken from the
-// 16-bit model; largest first.
-std::vector<std::pair<std::string, double>> linear_errors(const ModelDir& model, const QuantizationPlan& plan,
+// Relative error ‖y_quantized − y‖ / ‖y‖ of every quantized linear on one token sequence, its input
+// taken from the 16-bit model; largest first.
+std::vector<std::pair<std::string, double>> linear_errors(const ModelDir& model,
+                                                          const QuantizationPlan& plan,
                                                           const std::vector<int32_t>& sample,
-                                                          const KernelRegistry& registry, ThreadPool& pool);
+                                                          const KernelRegistry& registry,
+                                                          ThreadPool& pool);
 
 }  // namespace octavo

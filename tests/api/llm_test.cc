@@ -32,9 +32,9 @@ TEST_F(LlmTest, OneCompletionAPromptInOrder) {
 
 TEST_F(LlmTest, StreamsTheTextItReturns) {
   std::vector<std::string> streamed(2);
-  const auto completions = llm_.generate(
-      std::vector<std::string>{"The", "A"}, greedy(12),
-      [&](size_t prompt, std::string_view text) { streamed[prompt] += text; });
+  const auto completions =
+      llm_.generate(std::vector<std::string>{"The", "A"}, greedy(12),
+                    [&](size_t prompt, std::string_view text) { streamed[prompt] += text; });
   EXPECT_EQ(streamed[0], completions[0].text);
   EXPECT_EQ(streamed[1], completions[1].text);
 }
@@ -68,8 +68,7 @@ TEST_F(LlmTest, SeedsDecideWhatIsDrawn) {
 
 TEST_F(LlmTest, WhatCanNeverRunIsRefusedAndLeavesNothingBehind) {
   const std::vector<std::vector<int32_t>> prompts = {{0, 1, 2}, {0, 4096}};
-  EXPECT_EQ(error_of([&] { llm_.generate(prompts, greedy(4)); }).category(),
-            ErrorCategory::kUsage);
+  EXPECT_EQ(error_of([&] { llm_.generate(prompts, greedy(4)); }).category(), ErrorCategory::kUsage);
   const std::vector<std::vector<int32_t>> too_long = {std::vector<int32_t>(600, 5)};
   EXPECT_EQ(error_of([&] { llm_.generate(too_long, greedy(4)); }).category(),
             ErrorCategory::kUsage);

@@ -72,10 +72,10 @@ TEST(BuildOptions, Fp8CachesNeedScales) {
               HasSubstr("--kv_cache_dtype fp8: the checkpoint has no calibrated K and V scales"));
   EXPECT_THAT(unsupported_plugins({.use_fp8_context_fmha = true}, kPlain),
               HasSubstr("--use_fp8_context_fmha enable: needs an FP8 KV cache"));
-  EXPECT_THAT(unsupported_options(
-                  {.kv_cache_dtype = "bfloat16", .plugin_config = {.use_fp8_context_fmha = true}},
-                  kFp8),
-              HasSubstr("needs an FP8 KV cache"));
+  EXPECT_THAT(
+      unsupported_options(
+          {.kv_cache_dtype = "bfloat16", .plugin_config = {.use_fp8_context_fmha = true}}, kFp8),
+      HasSubstr("needs an FP8 KV cache"));
   EXPECT_THAT(unsupported_options({.dtype = "float32", .kv_cache_dtype = "bfloat16"}, kPlain),
               HasSubstr("--kv_cache_dtype bfloat16: "));
 }
@@ -114,9 +114,8 @@ TEST(BuildOptions, WhatHasNoEffectIsANotice) {
   EXPECT_THAT(
       check_build_options({.plugin_config = {.reduce_fusion = true}}, tiny_config(), kPlain),
       ElementsAre("--reduce_fusion has no effect at TP 1"));
-  EXPECT_THAT(
-      check_build_options({.plugin_config = {.gemm_plugin = "fp8"}}, tiny_config(), kFp8),
-      ElementsAre("the CPU backend runs the unfused meaning of the GEMM plugins"));
+  EXPECT_THAT(check_build_options({.plugin_config = {.gemm_plugin = "fp8"}}, tiny_config(), kFp8),
+              ElementsAre("the CPU backend runs the unfused meaning of the GEMM plugins"));
   ModelConfig half = tiny_config();
   half.dtype = DType::kF16;
   EXPECT_THAT(check_build_options({}, half, kPlain),

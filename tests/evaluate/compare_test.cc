@@ -51,8 +51,7 @@ TEST(CompareModels, AModelAgainstItself) {
   const CompareReport report = summarize(windows, {.max_ppl_increase = 0.0, .max_kl = 0.0});
   EXPECT_TRUE(report.failures.empty());
   EXPECT_EQ(report.top1_agreement, 1.0);
-  EXPECT_EQ(report.reference_perplexity,
-            measure_perplexity(a, stream, {.context = 8}).value());
+  EXPECT_EQ(report.reference_perplexity, measure_perplexity(a, stream, {.context = 8}).value());
 }
 
 TEST(CompareModels, TwoModelsDiffer) {
@@ -96,8 +95,9 @@ TEST(Summarize, IntervalsHoldTheMeansAndAreTheSameEveryTime) {
 }
 
 TEST(Summarize, VerdictAgainstTheBudget) {
-  EXPECT_THAT(summarize(windows(), {.max_ppl_increase = 0.01}).failures,
-              ElementsAre(HasSubstr("perplexity increase 1.681 % exceeds --max_ppl_increase 1.000")));
+  EXPECT_THAT(
+      summarize(windows(), {.max_ppl_increase = 0.01}).failures,
+      ElementsAre(HasSubstr("perplexity increase 1.681 % exceeds --max_ppl_increase 1.000")));
   EXPECT_THAT(summarize(windows(), {.max_kl = 0.01}).failures,
               ElementsAre(HasSubstr("mean KL 0.020000 exceeds --max_kl 0.010000")));
   EXPECT_EQ(summarize(windows(), {.max_ppl_increase = 0.0, .max_kl = 0.0}).failures.size(), 2u);

@@ -73,8 +73,7 @@ TEST(QuantizationConfig, WhatIsNotSupportedIsRefusedByName) {
             ErrorCategory::kUnsupported);
   EXPECT_EQ(category({{"quant_algo", "FP8"}}), ErrorCategory::kBadFile);
   EXPECT_EQ(category({{"quant_method", 7}}), ErrorCategory::kBadFile);
-  const Error error =
-      error_of([] { read_file({{"quantization", {{"quant_algo", "INT4_AWQ"}}}}); });
+  const Error error = error_of([] { read_file({{"quantization", {{"quant_algo", "INT4_AWQ"}}}}); });
   EXPECT_THAT(error.what(), HasSubstr("dir/hf_quant_config.json: quantization.quant_algo"));
   EXPECT_THAT(error.what(), HasSubstr("supported: FP8"));
 }

@@ -17,20 +17,30 @@ namespace {
 using nlohmann::json;
 
 json valid() {
-  return {{"architectures", {"LlamaForCausalLM"}}, {"model_type", "llama"}, {"vocab_size", 100},
-          {"hidden_size", 64},                     {"intermediate_size", 96}, {"num_hidden_layers", 2},
-          {"num_attention_heads", 4},              {"num_key_value_heads", 2}, {"rms_norm_eps", 1e-5},
-          {"rope_theta", 500000.0},                {"torch_dtype", "bfloat16"}, {"eos_token_id", {1, 2}}};
+  return {{"architectures", {"LlamaForCausalLM"}},
+          {"model_type", "llama"},
+          {"vocab_size", 100},
+          {"hidden_size", 64},
+          {"intermediate_size", 96},
+          {"num_hidden_layers", 2},
+          {"num_attention_heads", 4},
+          {"num_key_value_heads", 2},
+          {"rms_norm_eps", 1e-5},
+          {"rope_theta", 500000.0},
+          {"torch_dtype", "bfloat16"},
+          {"eos_token_id", {1, 2}}};
 }
 
-std::string error_with(const char* key, json value, ErrorCategory category = ErrorCategory::kBadFile) {
+std::string error_with(const char* key, json value,
+                       ErrorCategory category = ErrorCategory::kBadFile) {
   json config = valid();
   config[key] = std::move(value);
   try {
     read_common_config(config, "config.json");
   } catch (const Error& error) {
     EXPECT_EQ(error.category(), category) << key << ": " << error.what();
-    EXPECT_THAT(error.what(), testing::AllOf(testing::HasSubstr("config.json"), testing::HasSubstr(key)));
+    EXPECT_THAT(error.what(),
+                testing::AllOf(testing::HasSubstr("config.json"), testing::HasSubstr(key)));
     return error.what();
   }
   ADD_FAILURE() << key << " was accepted";
@@ -51,7 +61,10 @@ TEST(Config, Defaults) {
 }
 
 TEST(Config, BothSpellingsOfRope) {
-  const json scaling = {{"rope_type", "llama3"}, {"factor", 8.0}, {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0},
+  const json scaling = {{"rope_type", "llama3"},
+                        {"factor", 8.0},
+                        {"low_freq_factor", 1.0},
+                        {"high_freq_factor", 4.0},
                         {"original_max_position_embeddings", 8192}};
   json old_spelling = valid();
   old_spelling["rope_scaling"] = scaling;
@@ -59,13 +72,15 @@ TEST(Config, BothSpellingsOfRope) {
   new_spelling.erase("rope_theta");
   new_spelling["rope_parameters"] = scaling;
   new_spelling["rope_parameters"]["rope_theta"] = 500000.0;
-  const RopeConfig a = read_common_config(old_spelling, "f").rope, b = read_common_config(new_spelling, "f").rope;
+  const RopeConfig a = read_common_config(old_spelling, "f").rope,
+                   b = read_common_config(new_spelling, "f").rope;
   EXPECT_EQ(inverse_frequencies(a, 64), inverse_frequencies(b, 64));
   EXPECT_EQ(a.type, "llama3");
 }
 
 TEST(Config, EveryRequiredKeyIsNamedWhenMissing) {
-  for (const char* key : {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"}) {
+  for (const char* key : {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
+                          "num_attention_heads"}) {
     json config = valid();
     config.erase(key);
     try {
@@ -78,9 +93,10 @@ TEST(Config, EveryRequiredKeyIsNamedWhenMissing) {
 }
 
 TEST(Config, NumbersOfEveryWrongKind) {
-  for (const char* key : {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"}) {
-    for (const json& bad : {json("4"), json(1.5), json(true), json(0), json(-1), json(int64_t{1} << 31),
-                            json(9.3e18), json::array()}) {
+  for (const char* key :
+       {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"}) {
+    for (const json& bad : {json("4"), json(1.5), json(true), json(0), json(-1),
+                            json(int64_t{1} << 31), json(9.3e18), json::array()}) {
       error_with(key, bad);
     }
   }
@@ -96,8 +112,11 @@ TEST(Config, HeadsMustFit) {
 TEST(Config, RopeIsChecked) {
   error_with("rope_scaling", {{"rope_type", "yarn"}, {"factor", 2.0}}, ErrorCategory::kUnsupported);
   error_with("rope_scaling", {{"type", "linear"}, {"factor", 0.0}});
-  error_with("rope_scaling", {{"rope_type", "llama3"}, {"factor", 8.0}, {"low_freq_factor", 4.0},
-                              {"high_freq_factor", 1.0}, {"original_max_position_embeddings", 8192}});
+  error_with("rope_scaling", {{"rope_type", "llama3"},
+                              {"factor", 8.0},
+                              {"low_freq_factor", 4.0},
+                              {"high_freq_factor", 1.0},
+                              {"original_max_position_embeddings", 8192}});
 }
 
 TEST(Config, UnsupportedArithmeticIsRefusedByName) {
@@ -125,9 +144,14 @@ TEST(Config, GenerationConfigAddsEndIds) {
 }
 
 TEST(Config, Llama3FrequenciesFollowTheRule) {
-  const RopeConfig rope{.theta = 500000.0, .type = "llama3", .factor = 8.0, .low_freq_factor = 1.0,
-                        .high_freq_factor = 4.0, .original_max_position = 8192};
-  const std::vector<float> plain = inverse_frequencies({.theta = 500000.0}, 128), scaled = inverse_frequencies(rope, 128);
+  const RopeConfig rope{.theta = 500000.0,
+                        .type = "llama3",
+                        .factor = 8.0,
+                        .low_freq_factor = 1.0,
+                        .high_freq_factor = 4.0,
+                        .original_max_position = 8192};
+  const std::vector<float> plain = inverse_frequencies({.theta = 500000.0}, 128),
+                           scaled = inverse_frequencies(rope, 128);
   for (size_t i = 0; i < plain.size(); ++i) {
     const double wavelength = 2.0 * std::numbers::pi / static_cast<double>(plain[i]);
     if (wavelength < 8192.0 / 4.0) {

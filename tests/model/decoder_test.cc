@@ -10,7 +10,8 @@ namespace octavo {
 namespace {
 
 TEST(Decoder, AttentionOwnsACacheALayer) {
-  const Program program = kLlama.emit(tiny_config(), {.dtype = DType::kBF16, .tokens_per_block = 16});
+  const Program program =
+      kLlama.emit(tiny_config(), {.dtype = DType::kBF16, .tokens_per_block = 16});
   const TensorId k = program.find("cache.1.k");
   ASSERT_NE(k, kNoTensor);
   EXPECT_EQ(to_string(program.tensor(k).shape), "[cache_blocks, 2, 16, 8]");

@@ -25,18 +25,21 @@ TEST(DummyWeights, AnyPieceIsThatOfTheWhole) {
 }
 
 TEST(DummyWeights, VarianceIsOneOverColumns) {
-  for (const CheckpointQuantization& quantization : {CheckpointQuantization{}, fp8_with_kv_cache()}) {
+  for (const CheckpointQuantization& quantization :
+       {CheckpointQuantization{}, fp8_with_kv_cache()}) {
     ModelConfig config = tiny_config();
     config.hidden_size = 256;
     config.head_dim = 64;
     const ModelDir model = tiny_model(quantization, config);
     const Tensor weight = read_tensor(*model.weights, kGate + ".weight");
     const bool quantized = weight.dtype() == DType::kE4M3;
-    const float scale = quantized ? *read_tensor(*model.weights, kGate + ".weight_scale").as<float>() : 1.0f;
+    const float scale =
+        quantized ? *read_tensor(*model.weights, kGate + ".weight_scale").as<float>() : 1.0f;
     double sum = 0.0;
     const int64_t count = weight.shape().elements();
     for (int64_t i = 0; i < count; ++i) {
-      const float value = quantized ? to_float(weight.as<e4m3>()[i]) * scale : to_float(weight.as<bf16>()[i]);
+      const float value =
+          quantized ? to_float(weight.as<e4m3>()[i]) * scale : to_float(weight.as<bf16>()[i]);
       sum += static_cast<double>(value) * static_cast<double>(value);
     }
     EXPECT_NEAR(sum / static_cast<double>(count) * 256.0, 1.0, 0.05);

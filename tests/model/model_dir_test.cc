@@ -18,7 +18,9 @@ const fs::path kModel = OCTAVO_SOURCE_DIR "/models/pocket-llama";
 
 class ModelDirTest : public testing::Test {
  protected:
-  ModelDirTest() : dir_(fs::path(testing::TempDir()) / testing::UnitTest::GetInstance()->current_test_info()->name()) {
+  ModelDirTest()
+      : dir_(fs::path(testing::TempDir()) /
+             testing::UnitTest::GetInstance()->current_test_info()->name()) {
     fs::remove_all(dir_);
     fs::create_directories(dir_);
     for (const char* name : {"config.json", "model.safetensors", "generation_config.json"}) {
@@ -27,8 +29,12 @@ class ModelDirTest : public testing::Test {
   }
   ~ModelDirTest() override { fs::remove_all(dir_); }
 
-  nlohmann::json config() const { return nlohmann::json::parse(std::ifstream(dir_ / "config.json")); }
-  void write(const char* name, const nlohmann::json& json) const { std::ofstream(dir_ / name) << json.dump(); }
+  nlohmann::json config() const {
+    return nlohmann::json::parse(std::ifstream(dir_ / "config.json"));
+  }
+  void write(const char* name, const nlohmann::json& json) const {
+    std::ofstream(dir_ / name) << json.dump();
+  }
   std::string error() const {
     try {
       open_model_dir(dir_);
@@ -54,15 +60,18 @@ TEST_F(ModelDirTest, AllWrongShapesInOneMessage) {
   nlohmann::json json = config();
   json["intermediate_size"] = 700;
   write("config.json", json);
-  EXPECT_THAT(error(), testing::AllOf(testing::HasSubstr("18 tensors do not fit"),
-                                      testing::HasSubstr("mlp.gate_proj.weight: expected [700, 256], got [768, 256]")));
+  EXPECT_THAT(error(),
+              testing::AllOf(
+                  testing::HasSubstr("18 tensors do not fit"),
+                  testing::HasSubstr("mlp.gate_proj.weight: expected [700, 256], got [768, 256]")));
 }
 
 TEST_F(ModelDirTest, MissingTensorsAreListed) {
   nlohmann::json json = config();
   json["num_hidden_layers"] = 7;
   write("config.json", json);
-  EXPECT_THAT(error(), testing::AllOf(testing::HasSubstr("9 tensors"), testing::HasSubstr("model.layers.6.")));
+  EXPECT_THAT(error(), testing::AllOf(testing::HasSubstr("9 tensors"),
+                                      testing::HasSubstr("model.layers.6.")));
 }
 
 TEST_F(ModelDirTest, TiedEmbeddingsWithAnotherHeadAreRefused) {
@@ -76,7 +85,8 @@ TEST_F(ModelDirTest, UnknownArchitectureListsTheSupported) {
   nlohmann::json json = config();
   json["architectures"] = {"MambaForCausalLM"};
   write("config.json", json);
-  EXPECT_THAT(error(), testing::HasSubstr("expected one of LlamaForCausalLM, got \"MambaForCausalLM\""));
+  EXPECT_THAT(error(),
+              testing::HasSubstr("expected one of LlamaForCausalLM, got \"MambaForCausalLM\""));
   json["architectures"] = {"LlamaForCausalLM"};
   json["model_type"] = "mistral";
   write("config.json", json);
@@ -89,7 +99,8 @@ TEST_F(ModelDirTest, NoConfigNoModel) {
 }
 
 TEST_F(ModelDirTest, DummyWeightsNeedOnlyAConfig) {
-  const ModelDir model = open_model_dir(OCTAVO_SOURCE_DIR "/configs/llama-3.3-70b", LoadFormat::kDummy);
+  const ModelDir model =
+      open_model_dir(OCTAVO_SOURCE_DIR "/configs/llama-3.3-70b", LoadFormat::kDummy);
   EXPECT_EQ(model.config.num_layers, 80);
   EXPECT_EQ(model.weights->info("lm_head.weight")->shape, Shape({128256, 8192}));
 }

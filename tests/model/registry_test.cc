@@ -18,7 +18,8 @@ TEST(Registry, RefusesNoneOneTooManyAndOthers) {
   for (const nlohmann::json& bad :
        {nlohmann::json::object(), nlohmann::json{{"architectures", nlohmann::json::array()}},
         nlohmann::json{{"architectures", {"LlamaForCausalLM", "LlamaForCausalLM"}}},
-        nlohmann::json{{"architectures", {3}}}, nlohmann::json{{"architectures", "LlamaForCausalLM"}}}) {
+        nlohmann::json{{"architectures", {3}}},
+        nlohmann::json{{"architectures", "LlamaForCausalLM"}}}) {
     EXPECT_THROW(find_architecture(bad, "f"), Error) << bad;
   }
 }

@@ -36,7 +36,8 @@ inline CheckpointQuantization fp8_with_kv_cache() {
   return quantization;
 }
 
-inline ModelDir tiny_model(const CheckpointQuantization& quantization = {}, ModelConfig config = tiny_config()) {
+inline ModelDir tiny_model(const CheckpointQuantization& quantization = {},
+                           ModelConfig config = tiny_config()) {
   ModelDir model;
   model.path = "tiny";
   model.config = config;

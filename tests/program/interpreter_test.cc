@@ -13,12 +13,14 @@ namespace {
 
 class InterpreterTest : public testing::Test {
  protected:
-  InterpreterTest() : program_(kLlama.emit(tiny_config(), {.dtype = DType::kF32, .tokens_per_block = 4})) {
+  InterpreterTest()
+      : program_(kLlama.emit(tiny_config(), {.dtype = DType::kF32, .tokens_per_block = 4})) {
     batch_.table_width = 2;
     batch_.append({3, 5, 7, 11, 13}, 0, {1, 0}, 4);
     batch_.logit_rows = {4};
     sizes_ = batch_.sizes(2);
-    interpreter_ = std::make_unique<Interpreter>(program_, first_candidates(program_, cpu_registry(), sizes_), sizes_, pool_);
+    interpreter_ = std::make_unique<Interpreter>(
+        program_, first_candidates(program_, cpu_registry(), sizes_), sizes_, pool_);
     interpreter_->bind(batch_);
     for (size_t i = 0; i < program_.tensors.size(); ++i) bind(static_cast<TensorId>(i));
   }
@@ -29,7 +31,8 @@ class InterpreterTest : public testing::Test {
       owned_.emplace_back(tensor.dtype, evaluate(tensor.shape, sizes_));
     } else if (tensor.kind == TensorKind::kWeight && program_.literals.contains(id)) {
       owned_.emplace_back(DType::kF32, evaluate(tensor.shape, sizes_));
-      std::memcpy(owned_.back().data(), program_.literals.at(id).data(), static_cast<size_t>(owned_.back().bytes()));
+      std::memcpy(owned_.back().data(), program_.literals.at(id).data(),
+                  static_cast<size_t>(owned_.back().bytes()));
     } else if (tensor.kind == TensorKind::kWeight) {
       owned_.push_back(read_tensor_as(*tiny_model().weights, tensor.name, tensor.dtype));
     } else {
@@ -61,10 +64,11 @@ TEST_F(InterpreterTest, PiecewiseEqualsWhole) {
 
 TEST_F(InterpreterTest, ObserversSeeEveryCallOnce) {
   size_t seen = 0;
-  interpreter_->run(sizes_, 0, program_.calls.size(), [&](const Call& call, const Operands& operands) {
-    EXPECT_EQ(&call, &program_.calls[seen++]);
-    EXPECT_EQ(operands.inputs.size(), call.inputs.size());
-  });
+  interpreter_->run(sizes_, 0, program_.calls.size(),
+                    [&](const Call& call, const Operands& operands) {
+                      EXPECT_EQ(&call, &program_.calls[seen++]);
+                      EXPECT_EQ(operands.inputs.size(), call.inputs.size());
+                    });
   EXPECT_EQ(seen, program_.calls.size());
 }
 

@@ -45,11 +45,16 @@ TEST(PlanJson, EveryFieldIsNeeded) {
 TEST(PlanJson, HostileValuesAreRefused) {
   const nlohmann::json json = to_json(tiny_plan());
   const std::vector<std::pair<std::string, nlohmann::json>> cases = {
-      {"/program/calls/0/op", "format_disk"},       {"/program/calls/0/inputs/0", 1 << 23},
-      {"/program/calls/0/outputs/0", -5},           {"/program/tensors/0/dtype", "float4"},
-      {"/program/tensors/0/kind", "file"},          {"/program/tensors/8/shape/0", -1},
-      {"/program/tensors/8/shape/0", int64_t{1} << 60}, {"/program/calls/1/params/epsilon", "x"},
-      {"/kernels", nlohmann::json::array()},        {"/max_tokens", 0}};
+      {"/program/calls/0/op", "format_disk"},
+      {"/program/calls/0/inputs/0", 1 << 23},
+      {"/program/calls/0/outputs/0", -5},
+      {"/program/tensors/0/dtype", "float4"},
+      {"/program/tensors/0/kind", "file"},
+      {"/program/tensors/8/shape/0", -1},
+      {"/program/tensors/8/shape/0", int64_t{1} << 60},
+      {"/program/calls/1/params/epsilon", "x"},
+      {"/kernels", nlohmann::json::array()},
+      {"/max_tokens", 0}};
   for (const auto& [pointer, value] : cases) {
     nlohmann::json broken = json;
     broken[nlohmann::json::json_pointer(pointer)] = value;

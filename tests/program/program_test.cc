@@ -34,13 +34,16 @@ std::string error_after(Change change) {
 TEST(Program, AcceptsWhatARecorderMade) { EXPECT_NO_THROW(validate(two_calls())); }
 
 TEST(Program, RefusesIdsOutOfRange) {
-  EXPECT_THAT(error_after([](Program& p) { p.calls[0].inputs[0] = 99; }), testing::HasSubstr("never written"));
-  EXPECT_THAT(error_after([](Program& p) { p.calls[0].outputs[0] = -7; }), testing::HasSubstr("unknown tensor"));
+  EXPECT_THAT(error_after([](Program& p) { p.calls[0].inputs[0] = 99; }),
+              testing::HasSubstr("never written"));
+  EXPECT_THAT(error_after([](Program& p) { p.calls[0].outputs[0] = -7; }),
+              testing::HasSubstr("unknown tensor"));
   EXPECT_THAT(error_after([](Program& p) { p.outputs = {1000}; }), testing::HasSubstr("outputs"));
 }
 
 TEST(Program, RefusesReadsBeforeWrites) {
-  EXPECT_THAT(error_after([](Program& p) { std::swap(p.calls[0], p.calls[1]); }), testing::HasSubstr("never written"));
+  EXPECT_THAT(error_after([](Program& p) { std::swap(p.calls[0], p.calls[1]); }),
+              testing::HasSubstr("never written"));
 }
 
 TEST(Program, RefusesWritesToWeightsAndInputs) {
@@ -73,7 +76,8 @@ TEST(Program, RefusesViewsOutsideTheirBase) {
 }
 
 TEST(Program, RefusesLiteralsOfAnotherLength) {
-  EXPECT_THAT(error_after([](Program& p) { p.literals[p.find("head")] = {1.0f}; }), testing::HasSubstr("literal"));
+  EXPECT_THAT(error_after([](Program& p) { p.literals[p.find("head")] = {1.0f}; }),
+              testing::HasSubstr("literal"));
 }
 
 TEST(Program, RolesHaveNames) {

@@ -54,8 +54,8 @@ TEST(PlanQuantization, ScalesOfEveryLinear) {
 }
 
 TEST(PlanQuantization, ExcludesAndTheHead) {
-  const QuantizationPlan plan = plan_of(
-      tiny_model(), {.exclude_modules = {"*.k_proj", "no.such"}, .quantize_lm_head = true});
+  const QuantizationPlan plan =
+      plan_of(tiny_model(), {.exclude_modules = {"*.k_proj", "no.such"}, .quantize_lm_head = true});
   EXPECT_TRUE(plan.scales.contains("lm_head.weight_scale"));
   EXPECT_FALSE(plan.scales.contains("model.layers.1.self_attn.k_proj.weight_scale"));
   EXPECT_TRUE(plan.scales.contains("model.layers.1.self_attn.v_proj.weight_scale"));
@@ -73,8 +73,7 @@ TEST(PlanQuantization, CacheScales) {
 }
 
 TEST(PlanQuantization, WhatWasNeverActivatedHasScaleOne) {
-  const QuantizationPlan plan =
-      plan_quantization(tiny_model(), find_quant_format("fp8"), {}, {});
+  const QuantizationPlan plan = plan_quantization(tiny_model(), find_quant_format("fp8"), {}, {});
   EXPECT_EQ(plan.scales.at(std::string(kQ) + ".input_scale"), 1.0f);
   EXPECT_THAT(plan.warnings, Contains(HasSubstr("never activated")));
 }

@@ -74,7 +74,7 @@ TEST(Statistics, MergingIsOrderFree) {
 TEST(Statistics, ShareAboveIsAnUpperBound) {
   const TensorStatistics statistics = statistics_of({1.0f, 1.75f, 4.0f, 16.0f});
   EXPECT_EQ(statistics.share_above(16.0f), 0.0);
-  EXPECT_EQ(statistics.share_above(5.0f), 0.5);   // the whole bin of 4 to 8 counts
+  EXPECT_EQ(statistics.share_above(5.0f), 0.5);  // the whole bin of 4 to 8 counts
   EXPECT_EQ(statistics.share_above(1.5f), 1.0);
   EXPECT_EQ(TensorStatistics{}.share_above(1.0f), 0.0);
   for (float amax = 0.1f; amax < 900.0f; amax *= 1.01f) {

@@ -143,12 +143,12 @@ TEST_F(EngineLoaderTest, EditedManifests) {
 }
 
 TEST_F(EngineLoaderTest, ManifestsThatDoNotFitThePlansDoNotRun) {
-  for (const char* pointer : {"/engine/tokens_per_block", "/engine/vocab_size", "/engine/head_dim"}) {
+  for (const char* pointer :
+       {"/engine/tokens_per_block", "/engine/vocab_size", "/engine/head_dim"}) {
     const nlohmann::json whole = read_json_file(engine() / "config.json");
     const int64_t value = whole[nlohmann::json::json_pointer(pointer)];
     edit(pointer, value * 2);
-    EXPECT_THROW(Runner(load_engine(engine(), pool_), cpu_registry(), pool_, {}), Error)
-        << pointer;
+    EXPECT_THROW(Runner(load_engine(engine(), pool_), cpu_registry(), pool_, {}), Error) << pointer;
     edit(pointer, value);
   }
 }

@@ -22,74 +22,75 @@ struct Row {
   bool valid;
 };
 
+const std::vector<Row> kRows = {
+    {"max_tokens", [](auto& p) { p.max_tokens = 0; }, false},
+    {"max_tokens", [](auto& p) { p.max_tokens = -1; }, false},
+    {"max_tokens", [](auto& p) { p.max_tokens = 1; }, true},
+    {"min_tokens", [](auto& p) { p.min_tokens = -1; }, false},
+    {"min_tokens", [](auto& p) { p.min_tokens = 33; }, false},
+    {"min_tokens", [](auto& p) { p.min_tokens = 32; }, true},
+    {"temperature", [](auto& p) { p.temperature = -1; }, false},
+    {"temperature", [](auto& p) { p.temperature = 2.1f; }, false},
+    {"temperature", [](auto& p) { p.temperature = kInf; }, false},
+    {"temperature", [](auto& p) { p.temperature = kNan; }, false},
+    {"temperature", [](auto& p) { p.temperature = 1e-30f; }, true},
+    {"temperature", [](auto& p) { p.temperature = 2; }, true},
+    {"top_p", [](auto& p) { p.top_p = 0; }, false},
+    {"top_p", [](auto& p) { p.top_p = 1.1f; }, false},
+    {"top_p", [](auto& p) { p.top_p = kNan; }, false},
+    {"top_p", [](auto& p) { p.top_p = 1; }, true},
+    {"top_k", [](auto& p) { p.top_k = -2; }, false},
+    {"top_k", [](auto& p) { p.top_k = 1000000000; }, false},
+    {"top_k", [](auto& p) { p.top_k = 0; }, true},
+    {"top_k", [](auto& p) { p.top_k = kVocab; }, true},
+    {"min_p", [](auto& p) { p.min_p = -0.1f; }, false},
+    {"min_p", [](auto& p) { p.min_p = 1.1f; }, false},
+    {"min_p", [](auto& p) { p.min_p = kNan; }, false},
+    {"repetition_penalty", [](auto& p) { p.repetition_penalty = 0; }, false},
+    {"repetition_penalty", [](auto& p) { p.repetition_penalty = kInf; }, false},
+    {"repetition_penalty", [](auto& p) { p.repetition_penalty = kNan; }, false},
+    {"repetition_penalty", [](auto& p) { p.repetition_penalty = 1e-30f; }, true},
+    {"presence_penalty", [](auto& p) { p.presence_penalty = 2.1f; }, false},
+    {"presence_penalty", [](auto& p) { p.presence_penalty = -2; }, true},
+    {"frequency_penalty", [](auto& p) { p.frequency_penalty = -2.1f; }, false},
+    {"frequency_penalty", [](auto& p) { p.frequency_penalty = kNan; }, false},
+    {"logprobs", [](auto& p) { p.logprobs = -1; }, false},
+    {"logprobs", [](auto& p) { p.logprobs = 21; }, false},
+    {"logprobs", [](auto& p) { p.logprobs = 20; }, true},
+    {"prompt_logprobs", [](auto& p) { p.prompt_logprobs = -1; }, false},
+    {"stop", [](auto& p) { p.stop = {""}; }, false},
+    {"stop",
+     [](auto& p) {
+       p.stop = {"a", "b", "c", "d", "e"};
+     },
+     false},
+    {"stop", [](auto& p) { p.stop = {std::string(1 << 20, 'x')}; }, false},
+    {"stop",
+     [](auto& p) {
+       p.stop = {"a", "b", "c", "d"};
+     },
+     true},
+    {"stop_token_ids", [](auto& p) { p.stop_token_ids = {-1}; }, false},
+    {"stop_token_ids", [](auto& p) { p.stop_token_ids = {static_cast<int32_t>(kVocab)}; }, false},
+    {"stop_token_ids", [](auto& p) { p.stop_token_ids.assign(1025, 1); }, false},
+    {"stop_token_ids",
+     [](auto& p) {
+       p.stop_token_ids = {0, 99};
+     },
+     true},
+};
+
 TEST(SamplingParams, RangesNameTheField) {
-  const std::vector<Row> rows = {
-      {"max_tokens", [](auto& p) { p.max_tokens = 0; }, false},
-      {"max_tokens", [](auto& p) { p.max_tokens = -1; }, false},
-      {"max_tokens", [](auto& p) { p.max_tokens = 1; }, true},
-      {"min_tokens", [](auto& p) { p.min_tokens = -1; }, false},
-      {"min_tokens", [](auto& p) { p.min_tokens = 33; }, false},
-      {"min_tokens", [](auto& p) { p.min_tokens = 32; }, true},
-      {"temperature", [](auto& p) { p.temperature = -1; }, false},
-      {"temperature", [](auto& p) { p.temperature = 2.1f; }, false},
-      {"temperature", [](auto& p) { p.temperature = kInf; }, false},
-      {"temperature", [](auto& p) { p.temperature = kNan; }, false},
-      {"temperature", [](auto& p) { p.temperature = 1e-30f; }, true},
-      {"temperature", [](auto& p) { p.temperature = 2; }, true},
-      {"top_p", [](auto& p) { p.top_p = 0; }, false},
-      {"top_p", [](auto& p) { p.top_p = 1.1f; }, false},
-      {"top_p", [](auto& p) { p.top_p = kNan; }, false},
-      {"top_p", [](auto& p) { p.top_p = 1; }, true},
-      {"top_k", [](auto& p) { p.top_k = -2; }, false},
-      {"top_k", [](auto& p) { p.top_k = 1000000000; }, false},
-      {"top_k", [](auto& p) { p.top_k = 0; }, true},
-      {"top_k", [](auto& p) { p.top_k = kVocab; }, true},
-      {"min_p", [](auto& p) { p.min_p = -0.1f; }, false},
-      {"min_p", [](auto& p) { p.min_p = 1.1f; }, false},
-      {"min_p", [](auto& p) { p.min_p = kNan; }, false},
-      {"repetition_penalty", [](auto& p) { p.repetition_penalty = 0; }, false},
-      {"repetition_penalty", [](auto& p) { p.repetition_penalty = kInf; }, false},
-      {"repetition_penalty", [](auto& p) { p.repetition_penalty = kNan; }, false},
-      {"repetition_penalty", [](auto& p) { p.repetition_penalty = 1e-30f; }, true},
-      {"presence_penalty", [](auto& p) { p.presence_penalty = 2.1f; }, false},
-      {"presence_penalty", [](auto& p) { p.presence_penalty = -2; }, true},
-      {"frequency_penalty", [](auto& p) { p.frequency_penalty = -2.1f; }, false},
-      {"frequency_penalty", [](auto& p) { p.frequency_penalty = kNan; }, false},
-      {"logprobs", [](auto& p) { p.logprobs = -1; }, false},
-      {"logprobs", [](auto& p) { p.logprobs = 21; }, false},
-      {"logprobs", [](auto& p) { p.logprobs = 20; }, true},
-      {"prompt_logprobs", [](auto& p) { p.prompt_logprobs = -1; }, false},
-      {"stop", [](auto& p) { p.stop = {""}; }, false},
-      {"stop",
-       [](auto& p) {
-         p.stop = {"a", "b", "c", "d", "e"};
-       },
-       false},
-      {"stop", [](auto& p) { p.stop = {std::string(1 << 20, 'x')}; }, false},
-      {"stop",
-       [](auto& p) {
-         p.stop = {"a", "b", "c", "d"};
-       },
-       true},
-      {"stop_token_ids", [](auto& p) { p.stop_token_ids = {-1}; }, false},
-      {"stop_token_ids", [](auto& p) { p.stop_token_ids = {static_cast<int32_t>(kVocab)}; }, false},
-      {"stop_token_ids", [](auto& p) { p.stop_token_ids.assign(1025, 1); }, false},
-      {"stop_token_ids",
-       [](auto& p) {
-         p.stop_token_ids = {0, 99};
-       },
-       true},
-  };
-  for (size_t i = 0; i < rows.size(); ++i) {
-    SCOPED_TRACE(std::string(rows[i].field) + ", row " + std::to_string(i));
+  for (size_t i = 0; i < kRows.size(); ++i) {
+    SCOPED_TRACE(std::string(kRows[i].field) + ", row " + std::to_string(i));
     SamplingParams params;
-    rows[i].set(params);
+    kRows[i].set(params);
     try {
       validate(params, kVocab);
-      EXPECT_TRUE(rows[i].valid);
+      EXPECT_TRUE(kRows[i].valid);
     } catch (const Error& error) {
-      EXPECT_FALSE(rows[i].valid) << error.what();
-      EXPECT_EQ(error.field(), rows[i].field);
+      EXPECT_FALSE(kRows[i].valid) << error.what();
+      EXPECT_EQ(error.field(), kRows[i].field);
       EXPECT_EQ(error.category(),
                 params.prompt_logprobs ? ErrorCategory::kUnsupported : ErrorCategory::kUsage);
       EXPECT_LT(std::string(error.what()).size(), 200u);

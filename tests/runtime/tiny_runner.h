@@ -11,10 +11,7 @@
 namespace octavo {
 
 inline BuildConfig tiny_limits() {
-  return {.max_batch_size = 4,
-          .max_num_tokens = 32,
-          .max_seq_len = 64,
-          .tokens_per_block = 4};
+  return {.max_batch_size = 4, .max_num_tokens = 32, .max_seq_len = 64, .tokens_per_block = 4};
 }
 
 inline std::shared_ptr<EngineImage> tiny_image(const CheckpointQuantization& quantization = {},
