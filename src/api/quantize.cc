@@ -27,6 +27,8 @@ void check(const QuantizeOptions& options) {
   };
   require(options.kv_cache_dtype == "none" || options.kv_cache_dtype == "fp8",
           "--kv_cache_dtype: expected none|fp8");
+  require(options.dtype == "auto" || options.dtype == "float32" || options.dtype == "bfloat16",
+          "--dtype: expected auto|float32|bfloat16");
   for (const std::string& pattern : options.exclude_modules) {
     require(pattern == printable(pattern, pattern.size()),
             "--exclude_modules: expected printable text in UTF-8");

@@ -133,7 +133,8 @@ TEST(Calibrator, ANaNNamesModuleAndSample) {
   for (const int64_t batch_size : {1, 2, 4}) {
     ThreadPool pool(1);
     try {
-      calibrate(model, only, cpu_registry(), pool, {.batch_size = batch_size});
+      calibrate(model, only, cpu_registry(), pool,
+                {.batch_size = batch_size, .allow_nonfinite = true});
       FAIL();
     } catch (const Error& error) {
       EXPECT_EQ(error.category(), ErrorCategory::kBadFile);
