@@ -19,7 +19,6 @@ namespace octavo::cuda {
 namespace {
 
 constexpr int kRows = 64;   // weight rows of a tile
-constexpr int kChunk = 64;  // codes of K in the four 16-byte pieces of one row
 constexpr int kStep = 128;  // codes of K of one step
 constexpr int kPieces = 4;  // of a thread and step: rows g and g + 8, two chunks
 constexpr int kMaxSplit = 8;
