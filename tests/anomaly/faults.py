@@ -5,7 +5,6 @@
 import concurrent.futures
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -61,21 +60,19 @@ def snapshot(folder):
     return result
 
 
-def prepare(case):
-    """In the child: a limit on memory makes an allocation from an unchecked number fail."""
-    if case.megabytes:
-        limit = (case.megabytes + PROGRAM_MEGABYTES) << 20
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    if case.preexec:
-        case.preexec()
+def prepared(command, case):
+    """A shell sets the limits: code of ours between fork and exec could deadlock beside other threads."""
+    setup = [f"ulimit -d {(case.megabytes + PROGRAM_MEGABYTES) << 10}"] if case.megabytes else []
+    setup += [case.setup] if case.setup else []
+    return ["sh", "-c", "; ".join(setup) + '; exec "$@"', "sh", *command] if setup else command
 
 
 def run_limited(command, cwd, case):
     """Exit code, CPU seconds, stdout and stderr; the code is None where the program hangs."""
     environment = {**os.environ, **case.environment}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = subprocess.Popen(command, cwd=cwd, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=environment,
-                                 preexec_fn=lambda: prepare(case))
+        child = subprocess.Popen(prepared(command, case), cwd=cwd, stdout=out, stderr=err, stdin=subprocess.DEVNULL,
+                                 env=environment)
         killer = threading.Timer(WALL_LIMIT_S, child.kill)
         killer.start()
         _, status, usage = os.wait4(child.pid, 0)
