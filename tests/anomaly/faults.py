@@ -6,6 +6,7 @@ import concurrent.futures
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,7 @@ import tiny_model
 
 MODULES = [cases_safetensors, cases_shards, cases_config, cases_tokenizer, cases_calibration, cases_flags,
            cases_engine]
-WALL_LIMIT_S = 60  # a hang; a busy machine is no fault
+WALL_LIMIT_S = 180  # a hang; a busy machine is no fault
 PROGRAM_MEGABYTES = 64  # stacks of threads and what libraries keep
 MESSAGE_LIMIT = 1100  # bytes: 1 KiB and "error: "
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -155,6 +156,9 @@ def main():
         sys.exit(__doc__)
     octavo, rows = os.path.abspath(sys.argv[1]), sys.argv[2:]
     started = time.monotonic()
+    # A shell starts background jobs with SIGINT ignored, and what is ignored stays so in the program.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     cases = [case for module in MODULES for case in module.cases()] + list(cases_signals.cases())
     if rows:
         cases = [case for case in cases if case.row in rows or case.row.rstrip("0123456789") in rows]

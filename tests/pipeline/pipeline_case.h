@@ -25,11 +25,14 @@ inline nlohmann::json reference() {
   return nlohmann::json::parse(std::ifstream(kModelDir / "reference.json"));
 }
 
+// Prompts with the ids and the text of their greedy continuation, prompt included.
+inline nlohmann::json greedy_reference() { return reference()["greedy_fp32"]; }
+
 // A folder that goes with the test program.
 inline const std::filesystem::path& scratch_dir() {
   struct Folder {
-    std::filesystem::path path = std::filesystem::temp_directory_path() /
-                                 ("octavo_pipeline_" + std::to_string(::getpid()));
+    std::filesystem::path path =
+        std::filesystem::temp_directory_path() / ("octavo_pipeline_" + std::to_string(::getpid()));
     Folder() { std::filesystem::create_directories(path); }
     ~Folder() {
       std::error_code error;
@@ -57,7 +60,7 @@ inline std::map<std::string, std::string> contents_of(const std::filesystem::pat
 inline std::filesystem::path calibration_file() {
   const std::filesystem::path path = scratch_dir() / "calib.jsonl";
   std::ofstream file(path);
-  for (const nlohmann::json& entry : reference()["greedy_fp32"]) {
+  for (const nlohmann::json& entry : greedy_reference()) {
     file << nlohmann::json{{"text", entry["text"]}}.dump() << "\n";
   }
   return path;

@@ -35,11 +35,13 @@ TEST(Quantize, BytesAreTheSameEveryTimeAndFromAnyNumberOfThreads) {
 TEST(Quantize, PerplexityStaysFiniteAndClose) {
   const std::filesystem::path text = scratch_dir() / "text.txt";
   std::ofstream file(text);
-  for (const nlohmann::json& entry : reference()["greedy_fp32"]) file << entry["text"].get<std::string>() << "\n\n";
+  for (const nlohmann::json& entry : greedy_reference())
+    file << entry["text"].get<std::string>() << "\n\n";
   file.close();
   const auto perplexity = [&](const std::filesystem::path& folder) {
     SilentProgress silent;
-    return evaluate_perplexity(model_options(folder), {.dataset = text, .context = 64}, silent).perplexity;
+    return evaluate_perplexity(model_options(folder), {.dataset = text, .context = 64}, silent)
+        .perplexity;
   };
   const double before = perplexity(kModelDir), after = perplexity(quantized_dir());
   EXPECT_TRUE(std::isfinite(before));
