@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/model_source.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "api/registry.h"
@@ -38,12 +40,19 @@ std::optional<Tokenizer> load_tokenizer(const std::filesystem::path& folder, int
   return tokenizer;
 }
 
+// Refused before the first weight fills memory, not after the last one that fits.
+void require_memory(int64_t weight_bytes) {
+  const int64_t memory = sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+  if (weight_bytes <= memory) return;
+  throw Error(ErrorCategory::kOutOfMemory,
+              fmt::format("the weights need {} bytes, this machine has {}", weight_bytes, memory));
+}
+
 LoadedModel build_in_memory(const ModelOptions& options, Progress& progress) {
   const ModelDir model = open_model(options);
-  for (const std::string& notice :
-       make_blueprint(model, options.build_config, kernel_registry()).notices) {
-    log_info("{}", notice);
-  }
+  const Blueprint blueprint = make_blueprint(model, options.build_config, kernel_registry());
+  for (const std::string& notice : blueprint.notices) log_info("{}", notice);
+  require_memory(blueprint.weight_bytes());
   LoadedModel loaded{.source = options.model_dir};
   loaded.tokenizer = load_tokenizer(options.model_dir, model.config.vocab_size);
   loaded.image = std::make_shared<EngineImage>(build_image(

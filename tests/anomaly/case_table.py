@@ -25,7 +25,7 @@ class Case:
     megabytes: int = 0  # limit of memory; 0: none
     check_left: bool = True
     environment: dict = field(default_factory=dict)
-    preexec: Callable = None
+    setup: str = ""  # of the shell, before the program
     after: Callable = None  # (models, folder, output) -> problems
 
 

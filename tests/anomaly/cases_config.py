@@ -119,7 +119,9 @@ def meaning_cases():
     yield c("15", "unknown key", fields(favourite_colour="blue"), r"MB of weights", 0)
     huge = dict(hidden_size=1 << 24, intermediate_size=1 << 24, num_hidden_layers=64, num_attention_heads=4096, num_key_value_heads=4096, head_dim=1024, vocab_size=1 << 24)
     yield c("17", "weights of 10 PB", fields(**huge), r"tensors do not fit config\.json")
-    yield c("17", "dummy weights of 10 PB", fields(**huge), r"cannot allocate \d+ bytes of host memory", 6, (*GENERATE, "--load_format", "dummy"))
+    yield c("17", "dummy weights of 10 PB", fields(**huge), r"model\.embed_tokens\.weight: too many elements", 3, (*GENERATE, "--load_format", "dummy"))
+    large = dict(hidden_size=1 << 16, intermediate_size=1 << 18, num_hidden_layers=64, num_attention_heads=512, num_key_value_heads=8, head_dim=128, vocab_size=1 << 17)
+    yield c("17", "dummy weights of 7 TB", fields(**large), r"the weights need \d+ bytes, this machine has \d+", 6, (*GENERATE, "--load_format", "dummy"))
     for key, value in (("temperature", -1), ("temperature", "1"), ("top_p", 2), ("top_k", -1), ("top_k", 2**31)):
         yield c("18", f"{key} {value!r}", fields("generation_config.json", **{key: value}), rf"generation_config\.json: {key}: expected ")
     yield c("18", "an array", text("[]", "generation_config.json"), r"generation_config\.json: expected an object")

@@ -126,14 +126,15 @@ def lock_output(models, folder):
 def broken_streams(fixtures, folder):
     """The job's result is there although nobody can read about it."""
     copy_model(fixtures.folder / "model", folder / "model")
-    streams = {"stdout is full": (dict(stdout="/dev/full"), 5), "stderr is full": (dict(stderr="/dev/full"), 0), "stdout is closed": (dict(closed=1), 5),
-               "stderr is closed": (dict(closed=2), 0), "both are full": (dict(stdout="/dev/full", stderr="/dev/full"), 5)}
+    streams = {"stdout is full": (dict(stdout="/dev/full"), 5), "stderr is full": (dict(stderr="/dev/full"), 0), "stdout is closed": (dict(setup="exec >&-"), 5),
+               "stderr is closed": (dict(setup="exec 2>&-"), 0), "both are full": (dict(stdout="/dev/full", stderr="/dev/full"), 5)}
     for what, (stream, code) in streams.items():
         out = folder / what.replace(" ", "_")
         command = [fixtures.octavo, *[word.format(out=out) for word in BUILD]]
         with open(stream.get("stdout", "/dev/null"), "w") as stdout, open(stream.get("stderr", "/dev/null"), "w") as stderr:
-            closed = stream.get("closed")
-            done = subprocess.run(command, cwd=folder, stdout=stdout, stderr=stderr, preexec_fn=(lambda: os.close(closed)) if closed else None, timeout=60)
+            if "setup" in stream:
+                command = ["sh", "-c", stream["setup"] + '; exec "$@"', "sh", *command]
+            done = subprocess.run(command, cwd=folder, stdout=stdout, stderr=stderr, timeout=60)
         if done.returncode != code:
             yield f"{what}: expected exit {code}, got {done.returncode}"
         checked = subprocess.run([fixtures.octavo, "generate", "--engine_dir", out, "--prompt", "the", "--max_tokens", "1"], capture_output=True)

@@ -5,8 +5,8 @@
 import concurrent.futures
 import os
 import re
-import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,7 +27,7 @@ import tiny_model
 
 MODULES = [cases_safetensors, cases_shards, cases_config, cases_tokenizer, cases_calibration, cases_flags,
            cases_engine]
-WALL_LIMIT_S = 60  # a hang; a busy machine is no fault
+WALL_LIMIT_S = 180  # a hang; a busy machine is no fault
 PROGRAM_MEGABYTES = 64  # stacks of threads and what libraries keep
 MESSAGE_LIMIT = 1100  # bytes: 1 KiB and "error: "
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -61,21 +61,19 @@ def snapshot(folder):
     return result
 
 
-def prepare(case):
-    """In the child: a limit on memory makes an allocation from an unchecked number fail."""
-    if case.megabytes:
-        limit = (case.megabytes + PROGRAM_MEGABYTES) << 20
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    if case.preexec:
-        case.preexec()
+def prepared(command, case):
+    """A shell sets the limits: code of ours between fork and exec could deadlock beside other threads."""
+    setup = [f"ulimit -d {(case.megabytes + PROGRAM_MEGABYTES) << 10}"] if case.megabytes else []
+    setup += [case.setup] if case.setup else []
+    return ["sh", "-c", "; ".join(setup) + '; exec "$@"', "sh", *command] if setup else command
 
 
 def run_limited(command, cwd, case):
     """Exit code, CPU seconds, stdout and stderr; the code is None where the program hangs."""
     environment = {**os.environ, **case.environment}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = subprocess.Popen(command, cwd=cwd, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=environment,
-                                 preexec_fn=lambda: prepare(case))
+        child = subprocess.Popen(prepared(command, case), cwd=cwd, stdout=out, stderr=err, stdin=subprocess.DEVNULL,
+                                 env=environment)
         killer = threading.Timer(WALL_LIMIT_S, child.kill)
         killer.start()
         _, status, usage = os.wait4(child.pid, 0)
@@ -158,6 +156,9 @@ def main():
         sys.exit(__doc__)
     octavo, rows = os.path.abspath(sys.argv[1]), sys.argv[2:]
     started = time.monotonic()
+    # A shell starts background jobs with SIGINT ignored, and what is ignored stays so in the program.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     cases = [case for module in MODULES for case in module.cases()] + list(cases_signals.cases())
     if rows:
         cases = [case for case in cases if case.row in rows or case.row.rstrip("0123456789") in rows]
