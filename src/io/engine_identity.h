@@ -1,5 +1,5 @@
-// Engine identity: hashes that tie config.json, the rank files and the tokenizer's files of one
-// build together. SPDX-License-Identifier: Apache-2.0
+// Engine identity: hashes that tie all files of one build of an engine together.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
