@@ -1,5 +1,5 @@
-// Any bytes as text for tokenizers of every style: ids in range, valid UTF-8 back, streams equal to
-// the whole. SPDX-License-Identifier: Apache-2.0
+// Any bytes as text for tokenizers of every style: ids in range, valid UTF-8 back, equal streams.
+// SPDX-License-Identifier: Apache-2.0
 #include <cstddef>
 #include <cstdint>
 #include <string>

@@ -1,4 +1,4 @@
-// Engine identity: hashes that tie the files of one build together.
+// Engine identity: hashes that tie all files of one build of an engine together.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
