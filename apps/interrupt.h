@@ -1,5 +1,5 @@
-// Interruptible: a signal ends a job that writes files by unwinding it, so that nothing
-// half-written stays. SPDX-License-Identifier: Apache-2.0
+// Interruptible: a signal ends a job that writes files by unwinding it; nothing half-written stays.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <csignal>
