@@ -73,8 +73,7 @@ Command add_run(CLI::App& bench, const char* name, const char* help, bool latenc
       fmt::format("Example:\n  octavo bench {} --engine_dir engine --dataset requests.jsonl "
                   "--report_json report.json",
                   name));
-  return {&app, [options, &app] {
-            apply_to_engine(app, options->model, options->runtime);
+  return {&app, [options] {
             fmt::print("{}", run_bench(*options, *stderr_progress()));
             return 0;
           }};

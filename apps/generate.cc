@@ -181,10 +181,7 @@ std::vector<Command> add_generate(CLI::App& program) {
       "  octavo generate --engine_dir engine --prompt \"The compiler\" --max_tokens 64\n"
       "  octavo generate --model_dir Llama-3.1-8B --prompt_file prompts.txt --temperature 0.7 "
       "--top_p 0.9 --json");
-  return {{&app, [options, &app] {
-             apply_to_engine(app, options->model, options->runtime);
-             return run(*options);
-           }}};
+  return {{&app, [options] { return run(*options); }}};
 }
 
 }  // namespace octavo::app

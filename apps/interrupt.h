@@ -1,4 +1,4 @@
-// Interruptible: a signal ends a job that writes files by unwinding it; nothing half stays.
+// Interruptible: a signal ends a job that writes files by unwinding it; nothing half-written stays.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -94,7 +94,7 @@ int report_missing(CLI::App& program, const CLI::ParseError& error) {
   if (!program.remaining(/*recurse=*/true).empty()) return report_extras(program);
   CLI::App& app = innermost(program);
   if (!app.get_subcommands([](CLI::App*) { return true; }).empty()) {
-    fmt::print(stderr, "{}", app.help());
+    fmt::print(stderr, "{}", program.help());
     return exit_code(ErrorCategory::kUsage);
   }
   return usage_error(fmt::format("{}; see `octavo {} --help`", error.what(), app.get_name()));

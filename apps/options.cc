@@ -272,24 +272,6 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
   add_build_options(app, options.build_config);
 }
 
-void apply_to_engine(const CLI::App& app, const ModelOptions& options, RuntimeOptions& runtime) {
-  if (app.count("--max_batch_size") > 0)
-    runtime.max_batch_size = options.build_config.max_batch_size;
-  if (app.count("--max_num_tokens") > 0)
-    runtime.max_num_tokens = options.build_config.max_num_tokens;
-  if (options.engine_dir.empty()) return;
-  for (const CLI::Option* option : app.get_options()) {
-    const bool building = option->get_group() == kBuildGroup || option->get_group() == kPluginGroup;
-    if (!building || option->count() == 0) continue;
-    const std::string& name = option->get_lnames().front();
-    if (name == "max_batch_size" || name == "max_num_tokens") continue;
-    throw Error(ErrorCategory::kUsage,
-                fmt::format("--{}: the engine is built already; expected --model_dir or an "
-                            "engine built with this option",
-                            name));
-  }
-}
-
 void add_runtime_options(CLI::App& app, RuntimeOptions& options) {
   KvCacheConfig& cache = options.kv_cache_config;
   add_float(app, "kv_cache_free_gpu_mem_fraction", cache.free_gpu_memory_fraction, {0.0, 1.0},

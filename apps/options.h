@@ -71,8 +71,6 @@ std::optional<double> parse_float(const std::string& word);
 void add_build_options(CLI::App& app, BuildConfig& config);
 // --engine_dir, --model_dir and what a command that runs a model takes.
 void add_model_options(CLI::App& app, ModelOptions& options);
-// Refuses build options that a finished engine would ignore; sizes that were given limit the run.
-void apply_to_engine(const CLI::App& app, const ModelOptions& options, RuntimeOptions& runtime);
 void add_runtime_options(CLI::App& app, RuntimeOptions& options);
 
 }  // namespace octavo::app

@@ -1,4 +1,4 @@
-// Options by TensorRT-LLM's names: of building an engine, of its KV cache, of drawing tokens.
+// Options by TensorRT-LLM's names: of the engine, its KV cache, and how tokens are drawn.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -22,6 +22,8 @@ struct PluginConfig {
   bool multiple_profiles = true;
   bool use_fused_mlp = true;
   bool norm_quant_fusion = true;
+
+  bool operator==(const PluginConfig&) const = default;
 };
 
 struct BuildConfig {

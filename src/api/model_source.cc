@@ -81,6 +81,10 @@ void check_as_built(const BuildConfig& asked, const EngineConfig& built) {
         built.max_seq_len);
   check("max_input_len", asked.max_input_len.value_or(built.max_input_len), built.max_input_len,
         built.max_input_len);
+  if (asked.plugin_config != unset.plugin_config) {
+    throw Error(ErrorCategory::kUnsupported,
+                "plugin flags are part of an engine: give them to `octavo build`");
+  }
 }
 
 }  // namespace
