@@ -16,7 +16,6 @@ def f(row, what, command, message, code=2, make=nothing, **more):
 
 
 def word_cases():
-    yield f("1", "no arguments", (), r"expected a command|A subcommand is required")
     yield f("1", "unknown command", ("quantise",), r'unknown argument "quantise" of `octavo`; did you mean quantize\?')
     yield f("1", "unknown option", (*BUILD, "--max_batch_sise", "4"), r'unknown argument "--max_batch_sise" of `build`; did you mean --max_batch_size\?')
     yield f("1", "unknown option with dashes", (*BUILD, "--max-batch-sise=4"), r"did you mean --max_batch_size\?")
@@ -142,6 +141,13 @@ def broken_streams(fixtures, folder):
             yield f"{what}: the engine is not whole: {checked.stderr[-200:]!r}"
 
 
+def no_arguments(fixtures, folder):
+    """The whole help instead of one line, on stderr: nothing was asked for."""
+    done = subprocess.run([fixtures.octavo], cwd=folder, capture_output=True, text=True, timeout=60)
+    if done.returncode != 2 or done.stdout or "Usage: octavo" not in done.stderr:
+        yield f"expected exit 2 and the help, got {done.returncode}: {done.stderr[-300:]!r}"
+
+
 def long_output(fixtures, folder):
     """More than a buffer, so that it is the print itself that fails."""
     copy_model(fixtures.folder / "engine", folder / "engine")
@@ -164,6 +170,7 @@ def closed_pipe(fixtures, folder):
 def cases():
     for table in (word_cases, number_cases, path_cases, meaning_cases):
         yield from table()
+    yield Scenario("F1", "no arguments", lambda fixtures, folder: list(no_arguments(fixtures, folder)))
     yield Scenario("F17", "streams that fail", lambda fixtures, folder: list(broken_streams(fixtures, folder)))
     yield Scenario("F17", "long output to a full disk", lambda fixtures, folder: list(long_output(fixtures, folder)))
     yield Scenario("F17", "closed pipe", lambda fixtures, folder: list(closed_pipe(fixtures, folder)))
