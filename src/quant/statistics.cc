@@ -41,8 +41,7 @@ void TensorStatistics::merge(const TensorStatistics& other) {
 }
 
 double TensorStatistics::share_above(float limit) const {
-  // A limit of scale × 448 with scale = amax / 448 may be rounded to just below amax.
-  if (count == 0 || amax <= limit * (1.0f + 0x1p-22f)) return 0.0;
+  if (count == 0 || amax <= limit) return 0.0;
   uint64_t above = 0;
   for (size_t bin = std::bit_cast<uint32_t>(limit) >> 23; bin < exponents.size(); ++bin)
     above += exponents[bin];

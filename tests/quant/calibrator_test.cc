@@ -122,6 +122,19 @@ TEST(Calibrator, ReportsEachLayer) {
   EXPECT_EQ(done, (std::vector<int64_t>{1, 2}));
 }
 
+TEST(Calibrator, AWeightThatIsNotFiniteIsNamed) {
+  ModelDir model = tiny_model();
+  const auto weights = std::make_shared<EditedWeights>(model.weights);
+  weights->poke("model.layers.1.mlp.up_proj.weight", 5, std::numeric_limits<float>::infinity());
+  model.weights = weights;
+  try {
+    run(model, {});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("model.layers.1.mlp.up_proj.weight: expected"));
+  }
+}
+
 TEST(Calibrator, ANaNNamesModuleAndSample) {
   ModelDir model = tiny_model();
   const auto weights = std::make_shared<EditedWeights>(model.weights);

@@ -77,9 +77,6 @@ TEST(Statistics, ShareAboveIsAnUpperBound) {
   EXPECT_EQ(statistics.share_above(5.0f), 0.5);  // the whole bin of 4 to 8 counts
   EXPECT_EQ(statistics.share_above(1.5f), 1.0);
   EXPECT_EQ(TensorStatistics{}.share_above(1.0f), 0.0);
-  for (float amax = 0.1f; amax < 900.0f; amax *= 1.01f) {
-    EXPECT_EQ(statistics_of({amax, 0.0f}).share_above(amax / 448 * 448), 0.0) << amax;
-  }
 }
 
 TEST(Statistics, MedianBound) {
