@@ -17,7 +17,9 @@ namespace {
 
 const std::string kModel = OCTAVO_SOURCE_DIR "/models/pocket-llama";
 
-nlohmann::json reference() { return nlohmann::json::parse(std::ifstream(kModel + "/reference.json")); }
+nlohmann::json reference() {
+  return nlohmann::json::parse(std::ifstream(kModel + "/reference.json"));
+}
 
 class PocketLlama : public testing::Test {
  protected:
@@ -41,11 +43,14 @@ TEST_F(PocketLlama, Float32LogitsMatchTheReference) {
   const auto ids = reference()["test64_ids"].get<std::vector<int32_t>>();
   const std::vector<float> expected = read_npy_f32(kModel + "/logits_fp32_test64.npy");
   float worst = 0.0f;
-  runner({.dtype = "float32"})->visit_logits(ids, [&](int64_t position, std::span<const float> logits) {
-    for (size_t i = 0; i < logits.size(); ++i) {
-      worst = std::max(worst, std::abs(logits[i] - expected[static_cast<size_t>(position) * logits.size() + i]));
-    }
-  });
+  runner({.dtype = "float32"})
+      ->visit_logits(ids, [&](int64_t position, std::span<const float> logits) {
+        for (size_t i = 0; i < logits.size(); ++i) {
+          worst = std::max(
+              worst,
+              std::abs(logits[i] - expected[static_cast<size_t>(position) * logits.size() + i]));
+        }
+      });
   EXPECT_LE(worst, 2e-3f);
   RecordProperty("worst", std::to_string(worst));
 }

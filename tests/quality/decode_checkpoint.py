@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# Decodes a quantized checkpoint with nothing but numpy and the format's rules, and compares with the program bit for bit.
+# Decodes a quantized checkpoint with numpy and the format's rules alone; the program must agree bit for bit.
 # SPDX-License-Identifier: Apache-2.0
 """usage: decode_checkpoint.py BUILD_DIR"""
 import json
@@ -80,10 +80,13 @@ def main():
     build = Path(sys.argv[1])
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder) / "quantized"
-        subprocess.run([build / "octavo", "quantize", "--model_dir", MODEL, "--output_dir", directory, "--calib_size", "2",
-                        "--calib_max_seq_length", "32", "--kv_cache_dtype", "fp8"], check=True, capture_output=True)
-        tensors, original = read_safetensors(directory / "model.safetensors"), read_safetensors(MODEL / "model.safetensors")
-        problems = [problem for name in tensors for problem in check(tensors, original, name, directory, build / "tests" / "decode_tool")]
+        subprocess.run([build / "octavo", "quantize", "--model_dir", MODEL, "--output_dir", directory,
+                        "--calib_size", "2", "--calib_max_seq_length", "32", "--kv_cache_dtype", "fp8"],
+                       check=True, capture_output=True)
+        tensors = read_safetensors(directory / "model.safetensors")
+        original = read_safetensors(MODEL / "model.safetensors")
+        tool = build / "tests" / "decode_tool"
+        problems = [problem for name in tensors for problem in check(tensors, original, name, directory, tool)]
     for problem in problems:
         print("FAILED", problem)
     quantized = sum(dtype == "F8_E4M3" for dtype, _, _ in tensors.values())

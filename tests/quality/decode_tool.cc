@@ -1,4 +1,4 @@
-// Prints the float32 values of a checkpoint's tensor as the program reads them: code × scale for an FP8 weight.
+// Prints a checkpoint's tensor as the program reads it: float32, code × scale for an FP8 weight.
 // SPDX-License-Identifier: Apache-2.0
 //
 // usage: decode_tool DIRECTORY TENSOR > values.f32
@@ -36,7 +36,8 @@ int main(int argc, char** argv) {
     const octavo::CheckpointWeights weights(argv[1]);
     const octavo::Tensor values = octavo::decode(weights, argv[2]);
     const auto bytes = static_cast<size_t>(values.bytes());
-    return std::fwrite(values.data(), 1, bytes, stdout) == bytes && std::fflush(stdout) == 0 ? 0 : 5;
+    return std::fwrite(values.data(), 1, bytes, stdout) == bytes && std::fflush(stdout) == 0 ? 0
+                                                                                             : 5;
   } catch (const octavo::Error& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return octavo::exit_code(error.category());

@@ -26,7 +26,8 @@ def octavo(program, *words):
 
 
 def perplexity(program, model):
-    words = ("eval", "perplexity", "--model_dir", model, "--dataset", DATA / "valid.jsonl", "--max_tokens", TOKENS, "--json")
+    words = ("eval", "perplexity", "--model_dir", model, "--dataset", DATA / "valid.jsonl",
+             "--max_tokens", TOKENS, "--json")
     return json.loads(octavo(program, *words))["perplexity"]
 
 
@@ -51,7 +52,8 @@ def main():
             difference = value / REFERENCE[name] - 1
             wrong = abs(difference) > LIMIT[name] if name == "bf16" else difference > LIMIT[name]
             failed += wrong
-            print(f"{'FAILED ' if wrong else ''}{name}: perplexity {value:.4f}, {100 * difference:+.3f} % from {REFERENCE[name]}")
+            print(f"{'FAILED ' if wrong else ''}{name}: perplexity {value:.4f}, "
+                  f"{100 * difference:+.3f} % from {REFERENCE[name]}")
     print(f"{len(models) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
