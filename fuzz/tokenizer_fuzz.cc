@@ -14,7 +14,8 @@
 namespace {
 
 constexpr std::string_view kText =
-    " The engine's 1234 tokens,\n\n  caf\u00E9 e\u0301 \u6F22\u5B57 \U0001F600 <s>aaaaaaab<|eot_id|> \xFF\t";
+    " The engine's 1234 tokens,\n\n  caf\u00E9 e\u0301 \u6F22\u5B57 \U0001F600 "
+    "<s>aaaaaaab<|eot_id|> \xFF\t";
 
 void use(const octavo::Tokenizer& tokenizer) {
   std::vector<int32_t> ids = tokenizer.encode(kText);

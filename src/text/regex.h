@@ -1,5 +1,5 @@
-// Regular expressions over valid UTF-8, by PCRE2, with a budget that hostile patterns cannot
-// exceed. SPDX-License-Identifier: Apache-2.0
+// Regular expressions over valid UTF-8, by PCRE2, with a budget that no pattern can exceed.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstddef>
