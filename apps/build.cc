@@ -20,6 +20,8 @@ std::vector<Command> add_build(CLI::App& program) {
            "folder that `octavo quantize` wrote, or any checkpoint")
       ->required();
   add_path(app, "output_dir", options->output_dir, "engine directory to write")->required();
+  add_int(app, "workers", options->workers, {1, 64}, "rank files written at once");
+  add_flag(app, "retune", options->retune, "measure kernels again rather than use records");
   add_flag(app, "dry_run", options->dry_run, "check and plan; write nothing");
   add_flag(app, "overwrite", options->overwrite,
            "replace the output folder if an earlier run wrote it");

@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 // Any bytes as text for tokenizers of every style: ids in range, valid UTF-8 back, equal streams.
+=======
+// Any bytes as text for every style of tokenizer: ids in range, streams equal to the whole.
+>>>>>>> text
 // SPDX-License-Identifier: Apache-2.0
 #include <cstddef>
 #include <cstdint>
@@ -29,8 +33,9 @@ void check(const Tokenizer& tokenizer, std::string_view text) {
   std::string streamed;
   for (const int32_t id : ids) {
     OCTAVO_CHECK(id >= 0 && id < tokenizer.vocab_size());
-    streamed += detokenizer.push(id);
-    OCTAVO_CHECK(octavo::is_valid_utf8(streamed));
+    const std::string piece = detokenizer.push(id);
+    OCTAVO_CHECK(octavo::is_valid_utf8(piece));
+    streamed += piece;
   }
   streamed += detokenizer.finish();
   OCTAVO_CHECK(streamed == tokenizer.decode(ids, /*skip_special_tokens=*/false));

@@ -18,6 +18,8 @@ struct BuildOptions {
   BuildConfig config;
   bool dry_run = false;  // checks and plans; writes nothing
   bool overwrite = false;
+  int64_t workers = 1;  // rank files written at once
+  bool retune = false;  // measure kernels again rather than use records
 };
 
 struct BuildReport {

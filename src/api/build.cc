@@ -21,6 +21,11 @@ BuildReport build(const BuildOptions& options, Progress& progress) {
                      .calls_a_layer = std::count_if(calls.begin(), calls.end(),
                                                     [](const Call& c) { return c.layer == 0; }),
                      .notices = blueprint.notices};
+  if (options.workers > 1) report.notices.push_back("--workers has no effect on one rank");
+  if (options.retune) {
+    report.notices.push_back(
+        "--retune has no effect on the CPU: its kernels are ranked, not measured");
+  }
   if (!options.dry_run) {
     const nlohmann::json provenance = {
         {"program", "octavo 0.1.0"},

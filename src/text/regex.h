@@ -1,4 +1,4 @@
-// Regular expressions over valid UTF-8, by PCRE2, with a budget against hostile patterns.
+// Regular expressions over valid UTF-8, by PCRE2, with a budget that no pattern can exceed.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

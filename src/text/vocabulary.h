@@ -14,7 +14,7 @@
 namespace octavo {
 
 // Bounds the memory of a table indexed by id; the largest vocabularies in use have about 300,000.
-inline constexpr int64_t kMaxTokenId = (int64_t{1} << 24) - 1;
+inline constexpr int64_t kMaxTokenId = (int64_t{1} << 22) - 1;
 
 class Vocabulary {
  public:

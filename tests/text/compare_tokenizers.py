@@ -48,8 +48,8 @@ def compare(tool, directory, args, tokenizers):
             differences += 1
             if differences <= args.show:
                 print(f"  {mode.decode()} {text!r}\n    ours   {ours}\n    theirs {theirs}")
-    print(f"{directory.name}: {len(texts)} texts, {sum(len(r['ids']) for r in results)} tokens, {differences} differences, "
-          f"{seconds:.1f} s")
+    tokens = sum(len(result["ids"]) for result in results)
+    print(f"{directory.name}: {len(texts)} texts, {tokens} tokens, {differences} differences, {seconds:.1f} s")
     return differences
 
 

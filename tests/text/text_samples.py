@@ -13,8 +13,9 @@ DIGITS = ["0", "7", "42", "123", "1234", "20251122", "3.14", "１２", "٣٤", "
 MARKS = ["\u0301", "\u0323", "\u0308", "\u20dd", "\u093f", "\u1dca", "\u0f71", "\u3099", "\u0345", "\u0334"]
 NEWER = [0x897, 0x1C89, 0xA7CB, 0x105C0, 0x10D40, 0x10D6E, 0x113B8, 0x1171E, 0x11F50, 0x1CCF0, 0x1E030, 0x1F6DC,
          0x2EBF0, 0x31350, 0x1DF6, 0x898, 0x32FF, 0x11935, 0x11930, 0x11938, 0x11DE0, 0x10FFFF]
-INVALID = [b"\x80", b"\xff", b"\xc0\x80", b"\xe2\x82", b"\xed\xa0\x80", b"\xed\xbf\xbf", b"\xf0\x9f\x98", b"\xf4\x90\x80\x80",
-           b"\xc3(", b"\xe0\x80\xaf", b"\xf8\x88\x80\x80\x80", b"\xf0\x82\x82\xac", b"\xef\xbf\xbe", b"\xf0\x9f\x98\x80\x80"]
+INVALID = [b"\x80", b"\xff", b"\xc0\x80", b"\xe2\x82", b"\xed\xa0\x80", b"\xed\xbf\xbf", b"\xf0\x9f\x98",
+           b"\xf4\x90\x80\x80", b"\xc3(", b"\xe0\x80\xaf", b"\xf8\x88\x80\x80\x80", b"\xf0\x82\x82\xac",
+           b"\xef\xbf\xbe", b"\xf0\x9f\x98\x80\x80"]
 WORDS = "the quick engine reads weights and writes tokens hello world Octavo scale tensor matrix of in to a I".split()
 
 
@@ -44,7 +45,8 @@ def part(rng, tokens):
         (1, lambda: word(rng) + "".join(rng.choice(MARKS) for _ in range(rng.randint(2, 8)))),
     ]
     if tokens:
-        choices += [(4, lambda: rng.choice(tokens)), (1, lambda: rng.choice(tokens)[:-1]), (1, lambda: " " + rng.choice(tokens) + "  ")]
+        choices += [(4, lambda: rng.choice(tokens)), (1, lambda: rng.choice(tokens)[:-1]),
+                    (1, lambda: " " + rng.choice(tokens) + "  ")]
     weights, makers = zip(*choices)
     return rng.choices(makers, weights)[0]().encode()
 
