@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-// Any bytes as text for tokenizers of every style: ids in range, valid UTF-8 back, equal streams.
-=======
 // Any bytes as text for every style of tokenizer: ids in range, streams equal to the whole.
->>>>>>> text
 // SPDX-License-Identifier: Apache-2.0
 #include <cstddef>
 #include <cstdint>
