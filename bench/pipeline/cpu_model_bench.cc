@@ -21,7 +21,8 @@ namespace octavo {
 namespace {
 
 constexpr int64_t kContext = 128;  // tokens before the decoded ones
-constexpr int kDecodeSteps = 15;
+constexpr int kDecodeSteps = 25;
+constexpr int kPrefills = 3;
 constexpr int64_t kPrefillTokens = 512;
 constexpr int64_t kWindowBytes = int64_t{256} << 20;
 
@@ -67,7 +68,7 @@ double onednn_seconds(const EngineImage& image, int64_t tokens) {
     const std::unique_ptr<OnednnGemm> gemm = OnednnGemm::make(tokens, weight[0], weight[1]);
     if (gemm == nullptr) return 0.0;
     gemm->time();  // warm-up
-    total += median({gemm->time(), gemm->time(), gemm->time()});
+    total += gemm->time();
   }
   return total * static_cast<double>(image.config.num_layers);
 }
@@ -89,17 +90,20 @@ nlohmann::ordered_json run(const std::string& model_dir) {
   };
 
   step(0, kPrefillTokens);  // warm-up
-  std::vector<double> prefill, decode;
-  for (int i = 0; i < 3; ++i) prefill.push_back(seconds([&] { step(0, kPrefillTokens); }));
+  // Samples alternate with their baselines, so that a busy neighbour slows both.
+  ReadBandwidth stream(int64_t{1} << 30);
+  std::vector<double> prefill, decode, windows, onednn;
+  for (int i = 0; i < kPrefills; ++i) {
+    prefill.push_back(seconds([&] { step(0, kPrefillTokens); }));
+    onednn.push_back(onednn_seconds(*model.image, kPrefillTokens));
+  }
   for (int i = 0; i < kDecodeSteps; ++i) {
     decode.push_back(seconds([&] { step(static_cast<int32_t>(kContext) + i, 1); }));
+    windows.push_back(stream.time_window(kWindowBytes, pool));
   }
-  ReadBandwidth stream(int64_t{1} << 30);
-  std::vector<double> windows;
-  for (int i = 0; i < 8; ++i) windows.push_back(stream.time_window(kWindowBytes, pool));
   const double bandwidth = static_cast<double>(kWindowBytes) / median(windows);
   const double bytes = static_cast<double>(step_bytes(*model.image));
-  const double onednn = onednn_seconds(*model.image, kPrefillTokens);
+  const double gemms = median(onednn);
   return {{"model", std::filesystem::path(model_dir).filename().string()},
           {"threads", pool.size()},
           {"weight_bytes_a_step", bytes},
@@ -109,8 +113,8 @@ nlohmann::ordered_json run(const std::string& model_dir) {
           {"decode_share_of_bandwidth", bytes / median(decode) / bandwidth},
           {"prefill_tokens", kPrefillTokens},
           {"prefill_ms", 1e3 * median(prefill)},
-          {"onednn_bf16_gemms_ms", 1e3 * onednn},
-          {"prefill_over_onednn", onednn > 0.0 ? median(prefill) / onednn : 0.0}};
+          {"onednn_bf16_gemms_ms", 1e3 * gemms},
+          {"prefill_over_onednn", gemms > 0.0 ? median(prefill) / gemms : 0.0}};
 }
 
 }  // namespace
