@@ -97,8 +97,9 @@ float* spread_scales(const LinearArgs& args, const LaunchContext& context) {
   return vectors.to;
 }
 
-// Where the library has no vector scales: one product a segment. The scale of a segment is that of
-// its first row: a multiple of 16 rows keeps it aligned to 16 bytes, as the library demands.
+// One product a segment: the library's kernels for vector scales are slower at every size
+// (docs/performance.md). The scale of a segment is that of its first row: a multiple of 16 rows
+// keeps it aligned to 16 bytes, as the library demands.
 void run_by_segment(const LinearArgs& args, const float* scales, const LaunchContext& context) {
   int64_t first = 0;
   for (const int64_t end : segment_ends(*args.params, args.weight.rows())) {
@@ -125,13 +126,7 @@ void run_fp8(const LinearArgs& args, const LaunchContext& context) {
     const LtPlan* plan = LtPlan::find(shape_of(args, LtScales::kScalar));
     return run_plan(plan, pointers_of(args), args, context);
   }
-  const float* scales = spread_scales(args, context);
-  const LtPlan* plan = merged ? LtPlan::find(shape_of(args, LtScales::kOuterVector)) : nullptr;
-  if (plan == nullptr) return run_by_segment(args, scales, context);
-  LtPointers pointers = pointers_of(args);
-  pointers.weight_scale = scales;
-  pointers.x_scale = scales + args.weight.rows();
-  run_plan(plan, pointers, args, context);
+  run_by_segment(args, spread_scales(args, context), context);
 }
 
 void run(const Operands& operands, const LaunchContext& context) {
