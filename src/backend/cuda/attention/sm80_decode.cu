@@ -560,7 +560,8 @@ void launch_config(const AttentionCall& call, const DecodePlan& plan, const Laun
                      static_cast<unsigned>(call.sequences));
   grid.shared_bytes = sizeof(Shared<C>);
   allow_shared_memory(kernel, grid.shared_bytes);
-  launch(where, grid, kernel, call, plan);
+  const bool early = where.programmatic && decode_starts_early(call, plan.split);
+  launch({where.stream, early}, grid, kernel, call, plan);
 }
 
 template <typename Cache, int kHeadDim>
