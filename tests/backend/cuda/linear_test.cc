@@ -251,18 +251,21 @@ TEST(FloatLinear, Bf16AndF32) {
 }
 
 TEST(LowLatencyConfig, FitsSharedMemoryForEveryShape) {
-  for (const int m : {1, 2, 8, 16, 32}) {
-    for (const int k : {16, 2048, 4096, 8192, 14336, 28672}) {
+  for (const int m : {1, 2, 8, 16, 17, 32}) {
+    for (const int k : {16, 2048, 4096, 8192, 14336, 28672, 36864}) {
+      ASSERT_TRUE(cuda::low_latency_fits(m, k));
       for (const int n : {1, 1024, 2560, 6144, 28672}) {
         cuda::LowLatencyGemm gemm = {};
         gemm.m = m;
         gemm.k = k;
         const auto config = cuda::low_latency_config(m, n, k, 132);
-        EXPECT_LE(cuda::low_latency_shared_bytes(gemm, config), 227 * 1024)
+        EXPECT_LE(cuda::low_latency_shared_bytes(gemm, config), cuda::kLowLatencySharedBytes)
             << m << " " << n << " " << k;
       }
     }
   }
+  EXPECT_FALSE(cuda::low_latency_fits(32, 1 << 20));
+  EXPECT_FALSE(cuda::low_latency_fits(1, 1 << 22));
 }
 
 }  // namespace

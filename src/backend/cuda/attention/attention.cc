@@ -113,6 +113,10 @@ constexpr KernelTraits kReferenceTraits = {.device = DeviceType::kCuda, .program
 
 }  // namespace
 
+bool decode_starts_early(const AttentionCall& call, int split) {
+  return int64_t{2} * split * call.kv_heads * call.sequences <= multiprocessors();
+}
+
 const Kernel kAttentionDecode = {"cuda_attention_decode", Op::kAttention, kTraits,
                                  supports_decode,         nullptr,        run_decode};
 const Kernel kAttentionContext = {"cuda_attention_context", Op::kAttention, kTraits,

@@ -48,6 +48,9 @@ struct DecodePlan {
   bool zero_rows = true;
 };
 int decode_split(int sequences, int kv_heads, int multiprocessors);
+// Whether a launch may start while its predecessor runs. Its CTAs then crowd on the multiprocessors
+// that are left first: worth it only where half of them suffice.
+bool decode_starts_early(const AttentionCall& call, int split);
 void launch_attention_decode(const AttentionCall& call, const DecodePlan& plan,
                              const Launch& where);
 

@@ -515,7 +515,6 @@ __global__ void __launch_bounds__(kThreads, C::kCtasPerSm)
     attention_decode_kernel(const __grid_constant__ AttentionCall call, DecodePlan plan) {
   extern __shared__ uint4 storage[];
   auto& shared = *reinterpret_cast<Shared<C>*>(storage);
-  device::launch_dependents();
   device::wait_for_dependencies();
   const Scalars scalars = read_scalars(call);
   const int sequence = blockIdx.z;
@@ -540,6 +539,9 @@ __global__ void __launch_bounds__(kThreads, C::kCtasPerSm)
         .first = first + turn, .stride = turns, .count = (all - turn + turns - 1) / turns};
     State<C> state;
     run_steps<C>(state, call, row, steps, scalars.k_scale, shared);
+    // Not earlier: waiting CTAs of the next kernel would hold the shared memory that this one's
+    // own CTAs spread over.
+    device::launch_dependents();
     __syncthreads();  // the ring becomes the merge area
     publish<C>(state, shared);
     __syncthreads();
@@ -558,7 +560,8 @@ void launch_config(const AttentionCall& call, const DecodePlan& plan, const Laun
                      static_cast<unsigned>(call.sequences));
   grid.shared_bytes = sizeof(Shared<C>);
   allow_shared_memory(kernel, grid.shared_bytes);
-  launch(where, grid, kernel, call, plan);
+  const bool early = where.programmatic && decode_starts_early(call, plan.split);
+  launch({where.stream, early}, grid, kernel, call, plan);
 }
 
 template <typename Cache, int kHeadDim>

@@ -13,7 +13,10 @@ struct e4m3_t {  // a code, as stored
 };
 
 __device__ __forceinline__ float to_float(float value) { return value; }
-__device__ __forceinline__ float to_float(__nv_bfloat16 value) { return __bfloat162float(value); }
+// By bits: the conversion instruction would make every NaN the same positive one.
+__device__ __forceinline__ float to_float(__nv_bfloat16 value) {
+  return __uint_as_float(static_cast<uint32_t>(__bfloat16_as_ushort(value)) << 16);
+}
 
 template <typename T>
 __device__ __forceinline__ T round_to(float value);  // nearest even
@@ -33,26 +36,21 @@ __device__ __forceinline__ uint32_t encode_e4m3x2(float low, float high) {
   return codes;
 }
 
-__device__ __forceinline__ uint32_t sign_bit(float value) { return __float_as_uint(value) >> 31; }
-
-// Four codes of values × inverse. The codec keeps the sign of a NaN, the hardware drops it: where a
-// code is 0x7F (only a NaN's is) the sign of the value is put back.
+// Four codes of values × inverse, which is positive. The codec keeps the sign of a NaN and the
+// hardware drops it, so every code takes its sign from its value.
 __device__ __forceinline__ uint32_t quantize_e4m3x4(const float* values, float inverse) {
-  uint32_t codes = encode_e4m3x2(values[0] * inverse, values[1] * inverse) |
-                   encode_e4m3x2(values[2] * inverse, values[3] * inverse) << 16;
-  if (__vcmpeq4(codes, 0x7F7F7F7Fu) != 0) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      if ((codes >> (8 * i) & 0xFFu) == 0x7Fu) codes |= sign_bit(values[i]) << (8 * i + 7);
-    }
-  }
-  return codes;
+  const uint32_t codes = encode_e4m3x2(values[0] * inverse, values[1] * inverse) |
+                         encode_e4m3x2(values[2] * inverse, values[3] * inverse) << 16;
+  const uint32_t low =  // the top bytes of two values
+      __byte_perm(__float_as_uint(values[0]), __float_as_uint(values[1]), 0x0073);
+  const uint32_t high = __byte_perm(__float_as_uint(values[2]), __float_as_uint(values[3]), 0x0073);
+  const uint32_t signs = __byte_perm(low, high, 0x5410);
+  return (codes & 0x7F7F7F7Fu) | (signs & 0x80808080u);
 }
 
 __device__ __forceinline__ e4m3_t quantize_e4m3(float value, float inverse) {
-  uint32_t code = encode_e4m3x2(value * inverse, 0.0f) & 0xFFu;
-  if (code == 0x7Fu) code |= sign_bit(value) << 7;
-  return {static_cast<uint8_t>(code)};
+  const uint32_t code = encode_e4m3x2(value * inverse, 0.0f) & 0x7Fu;
+  return {static_cast<uint8_t>(code | (__float_as_uint(value) >> 24 & 0x80u))};
 }
 
 // Exact: the two low codes of `codes` as half2, and the two high ones.

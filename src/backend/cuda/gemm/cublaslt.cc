@@ -93,6 +93,12 @@ void LtPlan::describe_operation(const LtShape& shape) {
     set(operation_, CUBLASLT_MATMUL_DESC_A_SCALE_MODE, mode);
     set(operation_, CUBLASLT_MATMUL_DESC_B_SCALE_MODE, mode);
   }
+  if (shape.scales != LtScales::kNone) {
+    // The heuristic looks whether there are scales and how they are aligned, not at them.
+    const auto* present = reinterpret_cast<const float*>(uintptr_t{1} << 20);
+    set(operation_, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, present);
+    set(operation_, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, present);
+  }
   if (shape.bias) {
     set(operation_, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
     set(operation_, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, static_cast<int32_t>(lt_type(shape.y)));

@@ -74,7 +74,8 @@ class LtPlan {
 };
 
 // Fills `to` with each weight row's segment scale, then with x's scale m times: the vectors of
-// kOuterVector, both aligned to 16 bytes as n is a multiple of 4.
+// kOuterVector, both aligned to 16 bytes as n is a multiple of 4. The library demands that
+// alignment of scalars too.
 struct ScaleVectors {
   const float* input_scale;
   const float* weight_scale;

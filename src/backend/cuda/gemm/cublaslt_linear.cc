@@ -84,9 +84,8 @@ LtPointers pointers_of(const LinearArgs& args) {
           .y = args.y.data};
 }
 
-bool run_with_vectors(const LinearArgs& args, const LaunchContext& context) {
-  const LtPlan* plan = LtPlan::find(shape_of(args, LtScales::kOuterVector));
-  if (plan == nullptr) return false;
+// Spreads the scales over the head of the workspace: one a weight row, then one a token.
+float* spread_scales(const LinearArgs& args, const LaunchContext& context) {
   ScaleVectors vectors = {.input_scale = args.input_scale.as<const float>(),
                           .weight_scale = args.weight_scale.as<const float>(),
                           .to = reinterpret_cast<float*>(context.workspace.data()),
@@ -95,17 +94,14 @@ bool run_with_vectors(const LinearArgs& args, const LaunchContext& context) {
   for (const int64_t end : segment_ends(*args.params, vectors.n))
     vectors.segment_end[vectors.segments++] = static_cast<int>(end);
   launch_scale_vectors(vectors, on(context));
-  LtPointers pointers = pointers_of(args);
-  pointers.weight_scale = vectors.to;
-  pointers.x_scale = vectors.to + vectors.n;
-  run_plan(plan, pointers, args, context);
-  return true;
+  return vectors.to;
 }
 
-// Where the device has no vector scales: one product a segment.
-void run_by_segment(const LinearArgs& args, const LaunchContext& context) {
+// One product a segment: the library's kernels for vector scales are slower at every size
+// (docs/performance.md). The scale of a segment is that of its first row: a multiple of 16 rows
+// keeps it aligned to 16 bytes, as the library demands.
+void run_by_segment(const LinearArgs& args, const float* scales, const LaunchContext& context) {
   int64_t first = 0;
-  int index = 0;
   for (const int64_t end : segment_ends(*args.params, args.weight.rows())) {
     LinearArgs part = args;
     part.weight.data += first * args.weight.row_stride;
@@ -113,10 +109,24 @@ void run_by_segment(const LinearArgs& args, const LaunchContext& context) {
     part.y.data += first * size_of(args.y.dtype);
     if (args.bias.defined()) part.bias.data += first * size_of(args.bias.dtype);
     LtPointers pointers = pointers_of(part);
-    pointers.weight_scale += index++;
+    pointers.weight_scale = scales + first;
+    pointers.x_scale = scales + args.weight.rows();
     run_plan(LtPlan::find(shape_of(part, LtScales::kScalar)), pointers, args, context);
     first = end;
   }
+}
+
+bool aligned16(const TensorView& scale) {
+  return reinterpret_cast<uintptr_t>(scale.data) % 16 == 0;
+}
+
+void run_fp8(const LinearArgs& args, const LaunchContext& context) {
+  const bool merged = args.params->segment_rows.size() > 1;
+  if (!merged && aligned16(args.input_scale) && aligned16(args.weight_scale)) {
+    const LtPlan* plan = LtPlan::find(shape_of(args, LtScales::kScalar));
+    return run_plan(plan, pointers_of(args), args, context);
+  }
+  run_by_segment(args, spread_scales(args, context), context);
 }
 
 void run(const Operands& operands, const LaunchContext& context) {
@@ -126,8 +136,7 @@ void run(const Operands& operands, const LaunchContext& context) {
     const LtPlan* plan = LtPlan::find(shape_of(args, LtScales::kNone));
     return run_plan(plan, pointers_of(args), args, context);
   }
-  if (args.params->segment_rows.size() > 1 && run_with_vectors(args, context)) return;
-  run_by_segment(args, context);
+  run_fp8(args, context);
 }
 
 // The library chooses tiles by the number of rows, and its kernels know no grid dependency.

@@ -10,6 +10,7 @@ namespace octavo::cuda {
 
 inline constexpr int kLowLatencyMaxTokens = 32;
 inline constexpr int kLowLatencyMaxSegments = 8;
+inline constexpr int kLowLatencySharedBytes = 227 * 1024;  // that one CTA can have
 
 struct LowLatencyGemm {
   const uint8_t* x;           // [m, k] E4M3
@@ -44,7 +45,10 @@ inline constexpr LowLatencyConfig kLowLatencyShapes[] = {
 // Bytes of dynamic shared memory of one CTA.
 int low_latency_shared_bytes(const LowLatencyGemm& gemm, const LowLatencyConfig& config);
 
-// The configuration for a problem, from what was measured (docs/performance.md).
+// Whether x of m rows and k columns fits in shared memory in some configuration.
+bool low_latency_fits(int m, int k);
+
+// The configuration for a problem that fits, from what was measured (docs/performance.md).
 LowLatencyConfig low_latency_config(int m, int n, int k, int multiprocessors);
 
 void launch_low_latency(const LowLatencyGemm& gemm, const LowLatencyConfig& config,

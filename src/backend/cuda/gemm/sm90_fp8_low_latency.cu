@@ -332,19 +332,36 @@ int low_latency_shared_bytes(const LowLatencyGemm& gemm, const LowLatencyConfig&
   return sums + ring + share * kStep * tokens;
 }
 
+namespace {
+
+bool fits(int m, int k, const LowLatencyConfig& config) {
+  LowLatencyGemm gemm = {};
+  gemm.m = m;
+  gemm.k = k;
+  return low_latency_shared_bytes(gemm, config) <= kLowLatencySharedBytes;
+}
+
+// Needs the least shared memory: the last resort.
+constexpr LowLatencyConfig kSmallest = {
+    .warpgroups = 1, .depth = 6, .split = kMaxSplit, .ctas_per_sm = 1};
+
+}  // namespace
+
+bool low_latency_fits(int m, int k) { return fits(m, k, kSmallest); }
+
 LowLatencyConfig low_latency_config(int m, int n, int k, int multiprocessors) {
   LowLatencyConfig config = {.warpgroups = 4, .depth = 3, .split = 1, .ctas_per_sm = 1};
   const int tiles = ceil_divide(n, kRows);
   while (config.split < kMaxSplit && tiles * config.split * 4 < 3 * multiprocessors &&
          k / config.split >= 1024)
     config.split *= 2;
-  LowLatencyGemm gemm = {};
-  gemm.m = m;
-  gemm.k = k;
-  constexpr int kSharedBudget = 226 * 1024;
-  while (config.split < kMaxSplit && low_latency_shared_bytes(gemm, config) > kSharedBudget)
-    config.split *= 2;
-  return config;
+  if (m > 16) {  // x and the sums take most of the memory, and staging x most of the time
+    config.warpgroups = 2;
+    config.depth = 4;
+    while (config.split < kMaxSplit && k / config.split > 4096) config.split *= 2;
+  }
+  while (config.split < kMaxSplit && !fits(m, k, config)) config.split *= 2;
+  return fits(m, k, config) ? config : kSmallest;
 }
 
 void launch_low_latency(const LowLatencyGemm& gemm, const LowLatencyConfig& config,
