@@ -265,7 +265,7 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
   add_choice(app, "qformat", options.qformat, "auto|fp8|full_prec",
              "of dummy weights; auto: full_prec")
       ->group("Model");
-  add_flag(app, "deterministic", options.deterministic,
+  add_flag(app, "deterministic", options.build_config.deterministic,
            "only kernels whose results do not depend on the batch")
       ->group("Model");
   add_threads(app, options.threads);

@@ -81,7 +81,7 @@ nlohmann::ordered_json run(const std::string& model_dir) {
   ThreadPool pool;
   SilentProgress silent;
   const LoadedModel model = load_model(options, pool, silent);
-  Runner runner(model.image, kernel_registry(), pool, {.max_batch_size = 1});
+  Runner runner(model.image, kernel_registry(), *model.device, {.max_batch_size = 1});
   const SamplingParams greedy;
   int64_t id = 0;
   const auto step = [&](int32_t first, int32_t count) {

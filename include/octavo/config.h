@@ -37,6 +37,7 @@ struct BuildConfig {
   std::optional<int64_t> max_seq_len;    // the model's where absent
   std::optional<int64_t> max_input_len;  // max_seq_len where absent
   int64_t tokens_per_block = 32;
+  bool deterministic = false;  // batch-invariant kernels only; the CPU's all are
   PluginConfig plugin_config;
 };
 

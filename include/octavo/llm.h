@@ -23,7 +23,6 @@ struct ModelOptions {
   std::string load_format = "auto";  // dummy: random weights, only config.json is read
   std::string qformat = "auto";      // with dummy weights: auto, fp8, full_prec
   BuildConfig build_config;          // of model_dir
-  bool deterministic = false;        // batch-invariant kernels only; the CPU's all are
   int threads = 0;                   // 0: all
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "api/devices.h"
 #include "api/registry.h"
 #include "builder/engine_writer.h"
 #include "core/error.h"
@@ -14,7 +15,11 @@ namespace octavo {
 BuildReport build(const BuildOptions& options, Progress& progress) {
   const auto start = std::chrono::steady_clock::now();
   const ModelDir model = open_model_dir(options.checkpoint_dir);
-  const Blueprint blueprint = make_blueprint(model, options.config, kernel_registry());
+  BuildConfig config = options.config;
+  config.device = resolve_device(config.device);
+  ThreadPool pool;
+  const std::shared_ptr<Device> device = open_device(config.device, pool);
+  const Blueprint blueprint = make_blueprint(model, config, kernel_registry(), device.get());
   const std::vector<Call>& calls = blueprint.plans.front().program.calls;
   BuildReport report{.weight_bytes = static_cast<uint64_t>(blueprint.weight_bytes()),
                      .kv_bytes_per_token = blueprint.config.kv_bytes_per_token(),
@@ -22,7 +27,7 @@ BuildReport build(const BuildOptions& options, Progress& progress) {
                                                     [](const Call& c) { return c.layer == 0; }),
                      .notices = blueprint.notices};
   if (options.workers > 1) report.notices.push_back("--workers has no effect on one rank");
-  if (options.retune) {
+  if (options.retune && config.device == "cpu") {
     report.notices.push_back(
         "--retune has no effect on the CPU: its kernels are ranked, not measured");
   }

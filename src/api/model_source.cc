@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "api/devices.h"
 #include "api/registry.h"
 #include "builder/build.h"
 #include "core/checked.h"
@@ -48,18 +49,46 @@ void require_memory(int64_t weight_bytes) {
               fmt::format("the weights need {} bytes, this machine has {}", weight_bytes, memory));
 }
 
-LoadedModel build_in_memory(const ModelOptions& options, Progress& progress) {
+void require_memory(int64_t weight_bytes, const Device& device) {
+  if (device.type() == DeviceType::kCpu) return require_memory(weight_bytes);
+  const int64_t free = device.free_memory();
+  if (weight_bytes <= free) return;
+  throw Error(ErrorCategory::kOutOfMemory,
+              fmt::format("the weights need {} bytes, {} has {} free", weight_bytes,
+                          device.properties().name, free));
+}
+
+LoadedModel build_in_memory(const ModelOptions& options, std::shared_ptr<Device> device,
+                            Progress& progress) {
   const ModelDir model = open_model(options);
-  const Blueprint blueprint = make_blueprint(model, options.build_config, kernel_registry());
+  Blueprint blueprint =
+      make_blueprint(model, options.build_config, kernel_registry(), device.get());
   for (const std::string& notice : blueprint.notices) log_info("{}", notice);
-  require_memory(blueprint.weight_bytes());
-  LoadedModel loaded{.source = options.model_dir};
+  require_memory(blueprint.weight_bytes(), *device);
+  LoadedModel loaded{.device = device, .source = options.model_dir};
   loaded.tokenizer = load_tokenizer(options.model_dir, model.config.vocab_size);
   loaded.image = std::make_shared<EngineImage>(build_image(
-      model, options.build_config, kernel_registry(),
+      model, std::move(blueprint), device.get(),
       [&](int64_t done, int64_t total) { progress.update(done, total, "loading weights"); }));
   progress.finish();
   return loaded;
+}
+
+int64_t weight_bytes_of(const EngineImage& image) {
+  int64_t bytes = 0;
+  for (const EngineWeight& weight : image.weights) bytes += weight.tensor.bytes();
+  return bytes;
+}
+
+// "auto" is where the engine was built for.
+void check_device(const std::string& resolved, const std::string& asked,
+                  const std::string& built_for) {
+  if (asked != "auto" && resolved != built_for) {
+    throw Error(ErrorCategory::kUnsupported,
+                fmt::format("--device {}: the engine was built for {}; build it again for another",
+                            asked, built_for));
+  }
+  if (built_for != "cpu") resolve_device(built_for);  // says what is missing
 }
 
 // An engine runs as it was built: an option that asks for something else is refused, not ignored.
@@ -97,10 +126,11 @@ const Tokenizer& LoadedModel::required_tokenizer() const {
   return *tokenizer;
 }
 
-int64_t LoadedModel::weight_bytes() const {
-  int64_t bytes = 0;
-  for (const EngineWeight& weight : image->weights) bytes += weight.tensor.bytes();
-  return bytes;
+int64_t LoadedModel::weight_bytes() const { return weight_bytes_of(*image); }
+
+ModelOptions with_device(ModelOptions options) {
+  options.build_config.device = resolve_device(options.build_config.device);
+  return options;
 }
 
 ModelDir open_model(const ModelOptions& options) {
@@ -115,14 +145,22 @@ ModelDir open_model(const ModelOptions& options) {
       format == LoadFormat::kDummy ? dummy_quantization(options) : CheckpointQuantization{});
 }
 
-LoadedModel load_model(const ModelOptions& options, ThreadPool& pool, Progress& progress) {
+LoadedModel load_model(const ModelOptions& asked, ThreadPool& pool, Progress& progress) {
+  const ModelOptions options = with_device(asked);
   if (options.engine_dir.empty() == options.model_dir.empty()) {
     throw Error(ErrorCategory::kUsage, "expected either --engine_dir or --model_dir");
   }
-  if (!options.model_dir.empty()) return build_in_memory(options, progress);
+  if (!options.model_dir.empty())
+    return build_in_memory(options, open_device(options.build_config.device, pool), progress);
   progress.update(0, 1, "loading engine");
-  LoadedModel loaded{.source = options.engine_dir};
-  loaded.image = load_engine(options.engine_dir, pool);
+  const std::string built_for = read_engine_manifest(options.engine_dir).config.device;
+  check_device(options.build_config.device, asked.build_config.device, built_for);
+  LoadedModel loaded{.device = open_device(built_for, pool), .source = options.engine_dir};
+  const std::shared_ptr<EngineImage> image = load_engine(options.engine_dir, pool);
+  require_memory(weight_bytes_of(*image), *loaded.device);
+  for (EngineWeight& weight : image->weights)
+    weight.tensor = on_device(std::move(weight.tensor), *loaded.device);
+  loaded.image = image;
   check_as_built(options.build_config, loaded.image->config);
   loaded.tokenizer = load_tokenizer(options.engine_dir, loaded.image->config.vocab_size);
   progress.update(1, 1, "loading engine");

@@ -14,8 +14,9 @@
 
 namespace octavo {
 
-// A model ready to run.
+// A model ready to run. The device outlives the image, whose weights are in its memory.
 struct LoadedModel {
+  std::shared_ptr<Device> device;
   std::shared_ptr<const EngineImage> image;
   std::optional<Tokenizer> tokenizer;  // absent where the folder has none
   std::filesystem::path source;
@@ -28,6 +29,9 @@ LoadedModel load_model(const ModelOptions& options, ThreadPool& pool, Progress& 
 
 // The checkpoint of ModelOptions with dummy weights where asked for.
 ModelDir open_model(const ModelOptions& options);
+
+// The options with the device resolved.
+ModelOptions with_device(ModelOptions options);
 
 // --max_batch_size and --max_num_tokens given beside --engine_dir limit the run.
 RuntimeOptions with_engine_limits(RuntimeOptions runtime, const ModelOptions& model);

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "api/devices.h"
 #include "api/registry.h"
 #include "api/sample_text.h"
 #include "api/self_calibration.h"
@@ -47,7 +48,8 @@ void check(const QuantizeOptions& options) {
     throw Error(ErrorCategory::kUsage,
                 "--qformat full_prec without --kv_cache_dtype fp8 would quantize nothing");
   }
-  resolved_device({.device = options.device});
+  if (options.device != "auto" && resolve_device(options.device) == "cuda")
+    throw Error(ErrorCategory::kUnsupported, "--device cuda: calibration runs on the CPU");
 }
 
 nlohmann::json statistics_json(const std::map<std::string, TensorStatistics>& statistics) {

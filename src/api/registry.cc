@@ -3,6 +3,7 @@
 #include "api/registry.h"
 
 #include "backend/cpu/kernels.h"
+#include "backend/cuda/kernels.h"
 
 namespace octavo {
 
@@ -10,6 +11,7 @@ const KernelRegistry& kernel_registry() {
   static const KernelRegistry registry = [] {
     KernelRegistry all;
     all.add(cpu_kernels());
+    all.add(cuda_kernels());
     return all;
   }();
   return registry;

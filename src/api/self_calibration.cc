@@ -8,6 +8,7 @@
 
 #include "api/registry.h"
 #include "builder/build.h"
+#include "core/host_device.h"
 #include "core/log.h"
 #include "runtime/engine.h"
 #include "runtime/runner.h"
@@ -42,7 +43,8 @@ CalibrationSet sample_calibration_set(const ModelDir& model, const SelfCalibrati
   config.max_seq_len = std::max<int64_t>(options.max_length, 2);
   config.max_num_tokens = 1024;
   auto image = std::make_shared<EngineImage>(build_image(model, config, kernel_registry()));
-  Runner runner(image, kernel_registry(), pool, {});
+  HostDevice device(pool);
+  Runner runner(image, kernel_registry(), device, {});
   Engine engine({.scheduler = {.max_batch_size = static_cast<int32_t>(runner.max_batch_size()),
                                .max_num_tokens = static_cast<int32_t>(runner.max_num_tokens()),
                                .max_seq_len = static_cast<int32_t>(*config.max_seq_len),

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "builder/apply_quantization.h"
+#include "builder/kernel_timer.h"
 #include "core/checked.h"
 #include "program/interpreter.h"
 #include "program/rewrite.h"
@@ -13,8 +14,12 @@
 namespace octavo {
 namespace {
 
-// lm_head runs on at most this many rows at once; evaluation splits longer chunks.
-constexpr int64_t kMaxLogitRows = 1024;
+// What a plan's kernels must run on.
+struct BuildTarget {
+  DeviceType device = DeviceType::kCpu;
+  bool deterministic = false;    // batch-invariant kernels only
+  KernelTimer* timer = nullptr;  // null: candidates are ranked, not measured
+};
 
 bool has_quantized_linear(const ModelDir& model) {
   for (const ModelTensor& tensor : model_tensors(*model.architecture, model.config)) {
@@ -60,21 +65,54 @@ EngineConfig engine_config(const ModelDir& model, const BuildConfig& options) {
           .eos_token_ids = model.config.eos_token_ids};
 }
 
-// The CPU has one bucket: its kernels do not change with the number of tokens.
-Plan make_plan(const Program& program, const EngineConfig& config, const KernelRegistry& registry,
-               DeviceType device) {
-  Plan plan{.kind = PlanKind::kMixed, .max_tokens = config.max_num_tokens, .program = program};
-  const SymbolValues maxima = {
-      .tokens = config.max_num_tokens,
-      .sequences = config.max_batch_size,
-      .logit_rows = std::max(config.max_batch_size, kMaxLogitRows),
-      .cache_blocks = 1,
-      .table_width = ceil_div(config.max_seq_len, config.tokens_per_block)};
-  for (const Call& call : plan.program.calls) {
-    plan.kernels.emplace_back(
-        registry.candidates(problem_of(plan.program, call, maxima), device).front()->name);
+KernelTime choose_kernel(const Problem& problem, const KernelRegistry& registry,
+                         const BuildTarget& target) {
+  std::vector<const Kernel*> candidates = registry.candidates(problem, target.device);
+  if (target.deterministic)
+    std::erase_if(candidates, [](const Kernel* k) { return !k->traits.batch_invariant; });
+  if (target.timer != nullptr && candidates.size() > 1 && KernelTimer::measures(problem)) {
+    const std::vector<KernelTime>& times = target.timer->time(problem, candidates);
+    if (!times.empty()) return times.front();
   }
-  return plan;
+  if (!candidates.empty()) return {.kernel = candidates.front()};
+  throw Error(ErrorCategory::kUnsupported,
+              fmt::format("[{}] --deterministic: none of the kernels for this call gives a row the "
+                          "same result whatever else runs with it",
+                          to_string(problem.op)));
+}
+
+Plan make_plan(const Program& program, Plan bucket, const EngineConfig& config,
+               const KernelRegistry& registry, const BuildTarget& target) {
+  bucket.program = program;
+  const SymbolValues maxima =
+      bucket.maxima({.tokens = config.max_num_tokens,
+                     .sequences = config.max_batch_size,
+                     .logit_rows = max_logit_rows(config.max_batch_size, config.max_num_tokens),
+                     .cache_blocks = 1,
+                     .table_width = ceil_div(config.max_seq_len, config.tokens_per_block)});
+  for (const Call& call : program.calls) {
+    const KernelTime choice = choose_kernel(problem_of(program, call, maxima), registry, target);
+    bucket.kernels.emplace_back(choice.kernel->name);
+    bucket.kernel_us.push_back(choice.us);
+  }
+  return bucket;
+}
+
+// Upper ends of the ranges of tokens that are planned each for itself. The CPU has one: its kernels
+// do not change with the number of tokens.
+std::vector<Plan> token_buckets(const EngineConfig& config, const BuildConfig& options,
+                                DeviceType device) {
+  std::vector<Plan> buckets;
+  if (device == DeviceType::kCuda) {
+    const int64_t most = std::min(config.max_batch_size, config.max_num_tokens);
+    if (options.plugin_config.multiple_profiles) {
+      for (int64_t tokens = 8; tokens < most; tokens *= 2)
+        buckets.push_back({.kind = PlanKind::kDecode, .max_tokens = tokens});
+    }
+    buckets.push_back({.kind = PlanKind::kDecode, .max_tokens = most});
+  }
+  buckets.push_back({.kind = PlanKind::kMixed, .max_tokens = config.max_num_tokens});
+  return buckets;
 }
 
 std::vector<Blueprint::Weight> list_weights(const Draft& draft) {
@@ -117,7 +155,8 @@ Draft draft_program(const ModelDir& model, const BuildConfig& options) {
 }
 
 Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
-                         const KernelRegistry& registry, std::span<const Fusion> fusions) {
+                         const KernelRegistry& registry, Device* device,
+                         std::span<const Fusion> fusions) {
   Blueprint blueprint;
   const CheckpointFacts facts{.quantized = has_quantized_linear(model),
                               .kv_scales = has_kv_scales(model)};
@@ -131,8 +170,14 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
   validate(draft.program);
   blueprint.weights = list_weights(draft);
   draft.program.literals.clear();  // from here on they are weights like any other
-  blueprint.plans.push_back(
-      make_plan(draft.program, blueprint.config, registry, resolved_device(options)));
+  std::optional<KernelTimer> timer;
+  if (device != nullptr && device->has_graphs()) timer.emplace(*device);
+  const BuildTarget target{.device = resolved_device(options),
+                           .deterministic = options.deterministic,
+                           .timer = timer ? &*timer : nullptr};
+  for (Plan& bucket : token_buckets(blueprint.config, options, target.device))
+    blueprint.plans.push_back(
+        make_plan(draft.program, std::move(bucket), blueprint.config, registry, target));
   return blueprint;
 }
 
@@ -158,17 +203,23 @@ Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source)
   return tensor;
 }
 
-EngineImage build_image(const ModelDir& model, const BuildConfig& options,
-                        const KernelRegistry& registry,
+EngineImage build_image(const ModelDir& model, Blueprint blueprint, Device* device,
                         const std::function<void(int64_t, int64_t)>& progress) {
-  Blueprint blueprint = make_blueprint(model, options, registry);
   EngineImage image{.config = std::move(blueprint.config), .plans = std::move(blueprint.plans)};
   for (const Blueprint::Weight& weight : blueprint.weights) {
-    image.weights.push_back({weight.name, build_weight(weight, *model.weights)});
+    Tensor tensor = build_weight(weight, *model.weights);
+    if (device != nullptr) tensor = on_device(std::move(tensor), *device);
+    image.weights.push_back({weight.name, std::move(tensor)});
     if (progress) progress(std::ssize(image.weights), std::ssize(blueprint.weights));
   }
   model.verify_unchanged();
   return image;
+}
+
+EngineImage build_image(const ModelDir& model, const BuildConfig& options,
+                        const KernelRegistry& registry, Device* device,
+                        const std::function<void(int64_t, int64_t)>& progress) {
+  return build_image(model, make_blueprint(model, options, registry, device), device, progress);
 }
 
 }  // namespace octavo

@@ -32,18 +32,21 @@ struct Blueprint {
   int64_t weight_bytes() const;
 };
 
-// `fusions` run in their order where the options enable them; without any, the Program is its own
-// oracle.
+// With a `device` that has graphs, kernels are measured on it. `fusions` run in their order where
+// the options enable them; without any, the Program is its own oracle.
 Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
-                         const KernelRegistry& registry,
+                         const KernelRegistry& registry, Device* device = nullptr,
                          std::span<const Fusion> fusions = fusion_table());
 
 // One weight of the blueprint as the engine stores it.
 Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source);
 
-// Builds in memory. `progress` is called with (weights done, weights in all).
+// The engine of a blueprint in memory: the weights end on `device`, or on the host where it is
+// null. `progress` is called with (weights done, weights in all).
+EngineImage build_image(const ModelDir& model, Blueprint blueprint, Device* device,
+                        const std::function<void(int64_t, int64_t)>& progress = nullptr);
 EngineImage build_image(const ModelDir& model, const BuildConfig& options,
-                        const KernelRegistry& registry,
+                        const KernelRegistry& registry, Device* device = nullptr,
                         const std::function<void(int64_t, int64_t)>& progress = nullptr);
 
 }  // namespace octavo

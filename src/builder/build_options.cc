@@ -168,8 +168,7 @@ std::vector<std::string> check_build_options(const BuildConfig& options, const M
 }
 
 DeviceType resolved_device(const BuildConfig& options) {
-  if (options.device == "cuda")
-    refuse("--device cuda", "this program was built without the CUDA backend");
+  if (options.device == "cuda") return DeviceType::kCuda;
   if (options.device != "auto" && options.device != "cpu") {
     throw Error(ErrorCategory::kUsage, fmt::format("--device: expected auto|cpu|cuda, got \"{}\"",
                                                    printable(options.device)));

@@ -24,8 +24,7 @@ struct CheckpointFacts {
 std::vector<std::string> check_build_options(const BuildConfig& options, const ModelConfig& config,
                                              const CheckpointFacts& facts);
 
-// The device that "auto" stands for here; Error(kUnsupported) where the one asked for is not part
-// of this program.
+// "auto" is the CPU: whoever knows the machine's devices has put one in its place.
 DeviceType resolved_device(const BuildConfig& options);
 
 // The element type of activations: as asked for; "auto" is float32 for float32 checkpoints, else

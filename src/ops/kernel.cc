@@ -4,10 +4,6 @@
 
 namespace octavo {
 
-std::string_view to_string(DeviceType device) {
-  return device == DeviceType::kCpu ? "cpu" : "cuda";
-}
-
 std::vector<const Kernel*> KernelRegistry::candidates(const Problem& problem,
                                                       DeviceType device) const {
   std::vector<const Kernel*> found;

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/device.h"
 #include "core/tensor.h"
-#include "core/thread_pool.h"
 #include "ops/op.h"
 
 namespace octavo {
@@ -43,14 +43,12 @@ struct LaunchContext {
   std::span<std::byte> workspace;    // at least what `workspace` asked for
 };
 
-enum class DeviceType : uint8_t { kCpu, kCuda };
-std::string_view to_string(DeviceType device);
-
 struct KernelTraits {
   DeviceType device = DeviceType::kCpu;
   bool capturable = true;       // may be part of a CUDA graph
   bool programmatic = false;    // takes part in programmatic dependent launch
   bool batch_invariant = true;  // a row's result does not depend on the other rows
+  bool fallback = false;        // simple and slow: taken where nothing else supports a call
 };
 
 // "yes", or the reason why not.

@@ -19,6 +19,7 @@ int32_t Batch::append(const std::vector<int32_t>& ids, int32_t first_position,
   for (int32_t i = 0; i < length; ++i) {
     const int64_t position = first_position + i;
     token_ids.push_back(ids[static_cast<size_t>(i)]);
+    token_slots.push_back(-1);
     positions.push_back(static_cast<int32_t>(position));
     const int64_t block = blocks[static_cast<size_t>(position / tokens_per_block)];
     slots.push_back(block * tokens_per_block + position % tokens_per_block);
@@ -29,6 +30,21 @@ int32_t Batch::append(const std::vector<int32_t>& ids, int32_t first_position,
   block_table.insert(block_table.end(), blocks.begin(), blocks.end());
   block_table.resize(query_start.size() * static_cast<size_t>(table_width), 0);
   return start;
+}
+
+void Batch::pad(int64_t sequences) {
+  OCTAVO_CHECK(token_ids.size() == query_start.size());
+  const auto count = static_cast<size_t>(sequences);
+  for (size_t row = token_ids.size(); row < count; ++row)
+    query_start.push_back(static_cast<int32_t>(row));
+  token_ids.resize(count, 0);
+  token_slots.resize(count, -1);
+  positions.resize(count, 0);
+  slots.resize(count, -1);
+  query_length.resize(count, 0);
+  kv_length.resize(count, 0);
+  block_table.resize(count * static_cast<size_t>(table_width), 0);
+  logit_rows.resize(count, 0);
 }
 
 SymbolValues Batch::sizes(int64_t cache_blocks) const {

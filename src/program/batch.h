@@ -25,6 +25,8 @@ inline constexpr std::string_view kLogits = "logits";
 
 struct Batch {
   std::vector<int32_t> token_ids;  // [tokens]
+  std::vector<int32_t>
+      token_slots;                 // [tokens]: the slot whose last sample replaces the id; -1: none
   std::vector<int32_t> positions;  // [tokens]
   std::vector<int64_t> slots;      // [tokens]: block × tokens_per_block + offset; -1: not written
   std::vector<int32_t> query_start;   // [sequences]
@@ -40,6 +42,9 @@ struct Batch {
   // before the first call.
   int32_t append(const std::vector<int32_t>& ids, int32_t first_position,
                  const std::vector<int32_t>& blocks, int64_t tokens_per_block);
+  // Adds sequences of one token that read and write nothing, and as many rows of logits, up to
+  // `sequences`.
+  void pad(int64_t sequences);
   SymbolValues sizes(int64_t cache_blocks) const;
 };
 

@@ -7,12 +7,16 @@
 #include <string>
 #include <vector>
 
+#include "core/device.h"
 #include "program/memory_plan.h"
 #include "program/program.h"
 
 namespace octavo {
 
 enum class PlanKind : uint8_t { kDecode, kMixed };
+
+// lm_head runs on one row a sequence, or on chunks of a longer text where all rows are asked for.
+int64_t max_logit_rows(int64_t max_sequences, int64_t max_tokens);
 
 // The Program after one bucket's rewrites, with the kernel of every call. Plans share weights and
 // caches by name.
@@ -21,6 +25,11 @@ struct Plan {
   int64_t max_tokens = 0;  // of one step
   Program program;
   std::vector<std::string> kernels;  // one a call
+  std::vector<double> kernel_us;     // one a call, as measured by the builder; 0: it was ranked
+
+  // The largest step of this plan within an engine's. Every sequence of a decode step has one
+  // token and one row of logits.
+  SymbolValues maxima(const SymbolValues& engine) const;
 };
 
 // The limits and facts of an engine that the runtime enforces; names are those of the CLI and of
@@ -51,7 +60,7 @@ struct EngineConfig {
 
 struct EngineWeight {
   std::string name;
-  Tensor tensor;
+  Tensor tensor;  // in the memory of the device that the engine runs on
 };
 
 struct EngineImage {
@@ -59,6 +68,9 @@ struct EngineImage {
   std::vector<Plan> plans;
   std::vector<EngineWeight> weights;
 };
+
+// The tensor in the memory of a device; itself where that is the host.
+Tensor on_device(Tensor tensor, Device& device);
 
 // JSON forms. Readers check every field and validate every Program: Error(kBadFile) naming `file`
 // and the field.

@@ -1,4 +1,4 @@
-// Running of calls on the CPU.
+// Running of calls, one after another, on a device.
 // SPDX-License-Identifier: Apache-2.0
 #include "program/interpreter.h"
 
@@ -6,20 +6,40 @@
 
 namespace octavo {
 
+ProgramMemory ProgramMemory::largest(const ProgramMemory& a, const ProgramMemory& b) {
+  return {.arena_bytes = std::max(a.arena_bytes, b.arena_bytes),
+          .workspace_bytes = std::max(a.workspace_bytes, b.workspace_bytes)};
+}
+
+void ProgramMemory::allocate(Device& device) {
+  arena = device.allocate(arena_bytes);
+  workspace = device.allocate(workspace_bytes);
+}
+
+ProgramMemory memory_needs(const Program& program, std::span<const Kernel* const> kernels,
+                           const SymbolValues& maxima) {
+  ProgramMemory needs{.arena_bytes = plan_memory(program, maxima).bytes};
+  for (size_t i = 0; i < kernels.size(); ++i) {
+    if (kernels[i]->workspace == nullptr) continue;
+    const Problem problem = problem_of(program, program.calls[i], maxima);
+    needs.workspace_bytes = std::max(needs.workspace_bytes, kernels[i]->workspace(problem));
+  }
+  return needs;
+}
+
 Interpreter::Interpreter(const Program& program, std::vector<const Kernel*> kernels,
-                         const SymbolValues& maxima, ThreadPool& pool)
+                         const SymbolValues& maxima, Device& device, ProgramMemory memory)
     : program_(program),
       kernels_(std::move(kernels)),
       plan_(plan_memory(program, maxima)),
-      pool_(pool) {
+      device_(device),
+      memory_(std::move(memory)) {
   OCTAVO_CHECK(kernels_.size() == program.calls.size());
-  for (size_t i = 0; i < kernels_.size(); ++i) {
-    if (kernels_[i]->workspace == nullptr) continue;
-    workspace_bytes_ = std::max(
-        workspace_bytes_, kernels_[i]->workspace(problem_of(program, program.calls[i], maxima)));
+  if (memory_.arena == nullptr) {
+    memory_ = memory_needs(program, kernels_, maxima);
+    memory_.allocate(device);
   }
-  arena_ = allocate_host(plan_.bytes);
-  workspace_ = allocate_host(workspace_bytes_);
+  OCTAVO_CHECK(plan_.bytes <= memory_.arena_bytes);
   bound_.resize(program.tensors.size());
 }
 
@@ -29,31 +49,18 @@ void Interpreter::bind(TensorId id, const TensorView& view) {
   bound_[static_cast<size_t>(id)] = view;
 }
 
-void Interpreter::bind(const Batch& batch) {
-  const auto bind_input = [&](std::string_view name, const auto& values, DType dtype, Shape shape) {
-    const TensorId id = program_.find(name);
-    if (id == kNoTensor) return;
-    // Kernels read inputs only; TensorView has no const form.
-    bind(id, TensorView(const_cast<void*>(static_cast<const void*>(values.data())), dtype, shape));
-  };
-  const SymbolValues sizes = batch.sizes(0);
-  bind_input(kTokenIds, batch.token_ids, DType::kI32, {sizes.tokens});
-  bind_input(kPositions, batch.positions, DType::kI32, {sizes.tokens});
-  bind_input(kSlots, batch.slots, DType::kI64, {sizes.tokens});
-  bind_input(kQueryStart, batch.query_start, DType::kI32, {sizes.sequences});
-  bind_input(kQueryLength, batch.query_length, DType::kI32, {sizes.sequences});
-  bind_input(kKvLength, batch.kv_length, DType::kI32, {sizes.sequences});
-  bind_input(kBlockTable, batch.block_table, DType::kI32, {sizes.sequences, sizes.table_width});
-  bind_input(kLogitRows, batch.logit_rows, DType::kI32, {sizes.logit_rows});
-}
-
 TensorView Interpreter::view(TensorId id, const SymbolValues& sizes) const {
   if (id == kNoTensor) return {};
   const ProgramTensor& tensor = program_.tensor(id);
-  if (tensor.kind != TensorKind::kActivation) return bound_[static_cast<size_t>(id)];
   const Shape shape = evaluate(tensor.shape, sizes);
+  if (tensor.kind != TensorKind::kActivation) {
+    TensorView bound = bound_[static_cast<size_t>(id)];
+    bound.shape = shape;
+    return bound;
+  }
   if (tensor.base == kNoTensor) {
-    return TensorView(arena_.get() + plan_.offsets[static_cast<size_t>(id)], tensor.dtype, shape);
+    std::byte* data = memory_.arena.get() + plan_.offsets[static_cast<size_t>(id)];
+    return TensorView(data, tensor.dtype, shape);
   }
   TensorView columns = view(tensor.base, sizes);
   columns.data += tensor.column * size_of(tensor.dtype);
@@ -61,10 +68,13 @@ TensorView Interpreter::view(TensorId id, const SymbolValues& sizes) const {
   return columns;
 }
 
+// A kernel may start before its predecessor ends only where it waits for it by itself.
 void Interpreter::run(const SymbolValues& sizes, size_t begin, size_t end,
                       const CallObserver& observer) {
-  const LaunchContext context{
-      .pool = &pool_, .workspace = {workspace_.get(), static_cast<size_t>(workspace_bytes_)}};
+  LaunchContext context{
+      .pool = device_.pool(),
+      .stream = device_.stream(),
+      .workspace = {memory_.workspace.get(), static_cast<size_t>(memory_.workspace_bytes)}};
   std::vector<TensorView> inputs, outputs;
   for (size_t i = begin; i < end; ++i) {
     const Call& call = program_.calls[i];
@@ -73,17 +83,17 @@ void Interpreter::run(const SymbolValues& sizes, size_t begin, size_t end,
     for (const TensorId id : call.inputs) inputs.push_back(view(id, sizes));
     for (const TensorId id : call.outputs) outputs.push_back(view(id, sizes));
     const Operands operands{.inputs = inputs, .outputs = outputs, .params = &call.params};
+    context.programmatic_launch = i > begin && kernels_[i]->traits.programmatic;
     kernels_[i]->run(operands, context);
     if (observer) observer(call, operands);
   }
 }
 
 std::vector<const Kernel*> first_candidates(const Program& program, const KernelRegistry& registry,
-                                            const SymbolValues& maxima) {
+                                            const SymbolValues& maxima, DeviceType device) {
   std::vector<const Kernel*> kernels;
   for (const Call& call : program.calls) {
-    kernels.push_back(
-        registry.candidates(problem_of(program, call, maxima), DeviceType::kCpu).front());
+    kernels.push_back(registry.candidates(problem_of(program, call, maxima), device).front());
   }
   return kernels;
 }

@@ -6,8 +6,8 @@
 #include <memory>
 #include <vector>
 
+#include "core/device.h"
 #include "ops/kernel.h"
-#include "program/batch.h"
 #include "program/memory_plan.h"
 
 namespace octavo {
@@ -15,19 +15,35 @@ namespace octavo {
 // Sees every call after it ran; calibration hangs its statistics here.
 using CallObserver = std::function<void(const Call& call, const Operands& operands)>;
 
+// Device memory that calls use within a step. Interpreters that never run at the same time share
+// it.
+struct ProgramMemory {
+  std::shared_ptr<std::byte[]> arena;  // of activations
+  std::shared_ptr<std::byte[]> workspace;
+  int64_t arena_bytes = 0;
+  int64_t workspace_bytes = 0;
+
+  // Enough for both.
+  static ProgramMemory largest(const ProgramMemory& a, const ProgramMemory& b);
+  void allocate(Device& device);
+};
+
+// What these calls need for `maxima`; nothing is allocated yet.
+ProgramMemory memory_needs(const Program& program, std::span<const Kernel* const> kernels,
+                           const SymbolValues& maxima);
+
 class Interpreter {
  public:
-  // `kernels`: one a call. The arena for activations and workspace is allocated for `maxima`.
+  // `kernels`: one a call. With `memory` not allocated, the interpreter allocates its own.
   Interpreter(const Program& program, std::vector<const Kernel*> kernels,
-              const SymbolValues& maxima, ThreadPool& pool);
+              const SymbolValues& maxima, Device& device, ProgramMemory memory = {});
 
   const Program& program() const { return program_; }
-  int64_t arena_bytes() const { return plan_.bytes; }
+  std::span<const Kernel* const> kernels() const { return kernels_; }
 
-  // Binds an input, a weight or a cache. Shapes and types must be those of the Program.
+  // Binds an input, a weight or a cache: type and row stride are the view's, the shape that of the
+  // Program in each run.
   void bind(TensorId id, const TensorView& view);
-  // Binds every input from a batch, which must outlive the run.
-  void bind(const Batch& batch);
 
   // Runs calls [begin, end) with these sizes; `observer` may be null.
   void run(const SymbolValues& sizes, size_t begin, size_t end,
@@ -42,15 +58,14 @@ class Interpreter {
   const Program& program_;
   std::vector<const Kernel*> kernels_;
   MemoryPlan plan_;
-  ThreadPool& pool_;
-  std::shared_ptr<std::byte[]> arena_;
-  std::shared_ptr<std::byte[]> workspace_;
-  int64_t workspace_bytes_ = 0;
+  Device& device_;
+  ProgramMemory memory_;
   std::vector<TensorView> bound_;
 };
 
-// For every call the registry's first candidate on the CPU.
+// For every call the registry's first candidate on a device.
 std::vector<const Kernel*> first_candidates(const Program& program, const KernelRegistry& registry,
-                                            const SymbolValues& maxima);
+                                            const SymbolValues& maxima,
+                                            DeviceType device = DeviceType::kCpu);
 
 }  // namespace octavo

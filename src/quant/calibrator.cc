@@ -7,7 +7,9 @@
 #include <map>
 
 #include "core/checked.h"
+#include "core/host_device.h"
 #include "program/interpreter.h"
+#include "program/step_buffers.h"
 
 namespace octavo {
 namespace {
@@ -26,11 +28,14 @@ class Calibration {
               const KernelRegistry& registry, ThreadPool& pool, const CalibrationOptions& options)
       : model_(model),
         options_(options),
+        device_(pool),
         program_(model.architecture->emit(model.config, {.dtype = options.dtype})),
         lives_(lifetimes(program_)) {
     make_groups(samples);
     interpreter_ = std::make_unique<Interpreter>(
-        program_, first_candidates(program_, registry, maxima_), maxima_, pool);
+        program_, first_candidates(program_, registry, maxima_), maxima_, device_);
+    buffers_ = std::make_unique<StepBuffers>(maxima_, device_);
+    buffers_->bind_to(*interpreter_);
   }
 
   CalibrationStatistics run() {
@@ -90,7 +95,7 @@ class Calibration {
   void run_layer(size_t begin, size_t end) {
     const std::vector<Tensor> bound = bind_layer(begin, end);
     for (Group& group : groups_) {
-      interpreter_->bind(group.batch);
+      buffers_->upload(group.batch);
       for (const auto& [id, tensor] : group.carried) {
         std::memcpy(interpreter_->view(id, group.sizes).data, tensor.data(),
                     static_cast<size_t>(tensor.bytes()));
@@ -198,11 +203,13 @@ class Calibration {
 
   const ModelDir& model_;
   const CalibrationOptions& options_;
+  HostDevice device_;
   Program program_;
   std::vector<Lifetime> lives_;
   std::vector<Group> groups_;
   SymbolValues maxima_;
   std::unique_ptr<Interpreter> interpreter_;
+  std::unique_ptr<StepBuffers> buffers_;
   CalibrationStatistics statistics_;
   TensorId last_input_ = kNoTensor;
   TensorStatistics last_observed_;

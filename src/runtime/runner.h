@@ -1,18 +1,15 @@
-// Runner: executes an engine's plan step by step: KV pool, batch assembly, logits, sampling.
+// Runner: executes an engine's plans step by step: KV pool, batch assembly, logits, sampling.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
-#include "ops/kernel.h"
-#include "program/engine_image.h"
-#include "program/interpreter.h"
-#include "runtime/sampler.h"
+#include "runtime/plan_runner.h"
 #include "runtime/step.h"
+#include "runtime/step_sampler.h"
 
 namespace octavo {
 
@@ -27,14 +24,14 @@ struct RunnerOptions {
 
 class Runner final : public StepExecutor {
  public:
-  // Throws Error(kUnsupported) where a kernel named by the engine does not exist here,
-  // Error(kOutOfMemory) with needed and available bytes where not even one sequence of the greatest
-  // length fits.
-  Runner(std::shared_ptr<const EngineImage> image, const KernelRegistry& registry, ThreadPool& pool,
+  // The image's weights are in the device's memory. Throws Error(kUnsupported) where a kernel named
+  // by the engine does not exist here, Error(kOutOfMemory) with needed and available bytes where
+  // not even one block fits.
+  Runner(std::shared_ptr<const EngineImage> image, const KernelRegistry& registry, Device& device,
          const RunnerOptions& options);
 
   const EngineConfig& config() const { return image_->config; }
-  int64_t num_blocks() const { return num_blocks_; }
+  int64_t num_blocks() const { return maxima_.cache_blocks; }
   int64_t max_batch_size() const { return maxima_.sequences; }
   int64_t max_num_tokens() const { return maxima_.tokens; }
   int64_t kv_pool_bytes() const;
@@ -49,23 +46,17 @@ class Runner final : public StepExecutor {
   void visit_logits(std::span<const int32_t> ids, const LogitsVisitor& visit);
 
  private:
-  void bind_weights();
-  void allocate_cache();
-  TensorView run_batch();
+  bool assemble(const Step& step);
+  TensorView run_batch(bool is_decode);
 
   std::shared_ptr<const EngineImage> image_;
-  const Program& program_;
-  ThreadPool& pool_;
+  Device& device_;
   SymbolValues maxima_;
-  int64_t num_blocks_ = 0;
-  std::unique_ptr<Interpreter> interpreter_;
-  std::vector<std::shared_ptr<std::byte[]>> caches_;
+  std::unique_ptr<PlanRunner> plans_;
+  std::unique_ptr<StepBuffers> buffers_;
+  std::unique_ptr<StepSampler> sampler_;
   Batch batch_;
-  TensorId logits_;
-  Sampler sampler_;
-  std::vector<SamplerScratch> scratch_;
-  std::vector<int32_t> last_token_;  // by slot
-  std::deque<StepResult> results_;
+  int64_t steps_in_flight_ = 0;
 };
 
 }  // namespace octavo

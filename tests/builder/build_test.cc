@@ -101,10 +101,11 @@ TEST(Build, PartsOfAnotherSizeAreRefused) {
 TEST(Build, ImageHoldsEveryWeightAndReportsProgress) {
   const ModelDir model = tiny_model(fp8_with_kv_cache());
   int64_t last = 0, total = 0;
-  const EngineImage image = build_image(model, {}, cpu_registry(), [&](int64_t done, int64_t all) {
-    EXPECT_EQ(done, ++last);
-    total = all;
-  });
+  const EngineImage image =
+      build_image(model, {}, cpu_registry(), nullptr, [&](int64_t done, int64_t all) {
+        EXPECT_EQ(done, ++last);
+        total = all;
+      });
   EXPECT_EQ(last, total);
   EXPECT_EQ(std::ssize(image.weights), total);
 }

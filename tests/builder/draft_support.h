@@ -7,10 +7,12 @@
 
 #include "builder/apply_quantization.h"
 #include "builder/build.h"
+#include "core/host_device.h"
 #include "model/edited_weights.h"
 #include "model/tiny_model.h"
 #include "program/interpreter.h"
 #include "program/rewrite.h"
+#include "program/step_buffers.h"
 
 namespace octavo {
 
@@ -64,8 +66,11 @@ inline std::vector<float> logits_of(const Draft& draft, const WeightSource& sour
   for (int32_t row = 0; row < 7; ++row) batch.logit_rows.push_back(row);
   const SymbolValues sizes = batch.sizes(1);
   ThreadPool pool(1);
-  Interpreter interpreter(program, first_candidates(program, cpu_registry(), sizes), sizes, pool);
-  interpreter.bind(batch);
+  HostDevice device(pool);
+  Interpreter interpreter(program, first_candidates(program, cpu_registry(), sizes), sizes, device);
+  StepBuffers inputs(sizes, device);
+  inputs.bind_to(interpreter);
+  inputs.upload(batch);
   std::vector<Tensor> owned;
   for (size_t i = 0; i < program.tensors.size(); ++i) {
     const auto id = static_cast<TensorId>(i);

@@ -37,8 +37,9 @@ TEST(KlDivergence, DoesNotSeeAShiftOfAllLogits) {
 
 TEST(CompareModels, AModelAgainstItself) {
   ThreadPool pool(1);
+  HostDevice device(pool);
   const auto image = tiny_image();
-  Runner a(image, cpu_registry(), pool, {}), b(image, cpu_registry(), pool, {});
+  Runner a(image, cpu_registry(), device, {}), b(image, cpu_registry(), device, {});
   const std::vector<int32_t> stream = tiny_ids(25);
   const auto windows = compare_models(a, b, stream, {.context = 8});
   ASSERT_EQ(windows.size(), 3u);
@@ -56,8 +57,9 @@ TEST(CompareModels, AModelAgainstItself) {
 
 TEST(CompareModels, TwoModelsDiffer) {
   ThreadPool pool(1);
-  Runner a(tiny_image(), cpu_registry(), pool, {});
-  Runner b(tiny_image(fp8_with_kv_cache()), cpu_registry(), pool, {});
+  HostDevice device(pool);
+  Runner a(tiny_image(), cpu_registry(), device, {});
+  Runner b(tiny_image(fp8_with_kv_cache()), cpu_registry(), device, {});
   const auto windows = compare_models(a, b, tiny_ids(17), {.context = 8});
   EXPECT_GT(windows[0].kl, 0.0);
   EXPECT_NE(windows[0].reference_nll, windows[0].engine_nll);

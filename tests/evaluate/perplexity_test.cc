@@ -62,7 +62,8 @@ TEST(LogSumExp, SmallAndLargeLogits) {
 
 TEST(Perplexity, IsTheExponentOfTheMeanLoss) {
   ThreadPool pool(1);
-  Runner runner(tiny_image(), cpu_registry(), pool, {});
+  HostDevice device(pool);
+  Runner runner(tiny_image(), cpu_registry(), device, {});
   const std::vector<int32_t> stream = tiny_ids(20);
   std::vector<std::pair<int64_t, int64_t>> heard;
   const Perplexity result =

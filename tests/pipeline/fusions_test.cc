@@ -6,6 +6,7 @@
 
 #include "api/registry.h"
 #include "builder/build.h"
+#include "core/host_device.h"
 #include "model/model_dir.h"
 #include "pipeline/pipeline_case.h"
 #include "runtime/runner.h"
@@ -19,7 +20,7 @@ class Fusions : public testing::TestWithParam<bool> {
     const ModelDir model = open_model_dir(GetParam() ? quantized_dir() : kModelDir);
     BuildConfig config = small_build();
     config.max_batch_size = 1;
-    Blueprint blueprint = make_blueprint(model, config, kernel_registry(), fusions);
+    Blueprint blueprint = make_blueprint(model, config, kernel_registry(), nullptr, fusions);
     calls = blueprint.plans.front().program.calls.size();
     auto image = std::make_shared<EngineImage>();
     image->config = std::move(blueprint.config);
@@ -27,7 +28,8 @@ class Fusions : public testing::TestWithParam<bool> {
     for (const Blueprint::Weight& weight : blueprint.weights) {
       image->weights.push_back({weight.name, build_weight(weight, *model.weights)});
     }
-    Runner runner(image, kernel_registry(), pool_, RunnerOptions{});
+    HostDevice device(pool_);
+    Runner runner(image, kernel_registry(), device, RunnerOptions{});
     std::vector<float> all;
     runner.visit_logits(reference()["test64_ids"].get<TokenIds>(),
                         [&](int64_t, std::span<const float> row) {

@@ -8,6 +8,7 @@
 
 #include "backend/cpu/kernels.h"
 #include "builder/build.h"
+#include "core/host_device.h"
 #include "model/model_dir.h"
 #include "pipeline/npy.h"
 #include "runtime/runner.h"
@@ -31,12 +32,13 @@ class PocketLlama : public testing::Test {
     options.max_num_tokens = 512;
     model_ = open_model_dir(kModel);
     auto image = std::make_shared<EngineImage>(build_image(model_, options, registry_));
-    return std::make_unique<Runner>(image, registry_, pool_, RunnerOptions{});
+    return std::make_unique<Runner>(image, registry_, device_, RunnerOptions{});
   }
 
   ModelDir model_;
   KernelRegistry registry_;
   ThreadPool pool_;
+  HostDevice device_{pool_};
 };
 
 TEST_F(PocketLlama, Float32LogitsMatchTheReference) {

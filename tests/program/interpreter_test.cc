@@ -6,7 +6,9 @@
 
 #include <cstring>
 
+#include "core/host_device.h"
 #include "model/tiny_model.h"
+#include "program/step_buffers.h"
 
 namespace octavo {
 namespace {
@@ -20,8 +22,10 @@ class InterpreterTest : public testing::Test {
     batch_.logit_rows = {4};
     sizes_ = batch_.sizes(2);
     interpreter_ = std::make_unique<Interpreter>(
-        program_, first_candidates(program_, cpu_registry(), sizes_), sizes_, pool_);
-    interpreter_->bind(batch_);
+        program_, first_candidates(program_, cpu_registry(), sizes_), sizes_, device_);
+    inputs_ = std::make_unique<StepBuffers>(sizes_, device_);
+    inputs_->bind_to(*interpreter_);
+    inputs_->upload(batch_);
     for (size_t i = 0; i < program_.tensors.size(); ++i) bind(static_cast<TensorId>(i));
   }
 
@@ -50,7 +54,9 @@ class InterpreterTest : public testing::Test {
   Batch batch_;
   SymbolValues sizes_;
   ThreadPool pool_{1};
+  HostDevice device_{pool_};
   std::unique_ptr<Interpreter> interpreter_;
+  std::unique_ptr<StepBuffers> inputs_;
   std::vector<Tensor> owned_;
 };
 

@@ -7,8 +7,10 @@
 
 #include <limits>
 
+#include "core/host_device.h"
 #include "model/edited_weights.h"
 #include "model/tiny_model.h"
+#include "program/step_buffers.h"
 
 namespace octavo {
 namespace {
@@ -57,8 +59,11 @@ void observe_whole(const ModelDir& model, const std::vector<int32_t>& ids,
   for (size_t row = 0; row < ids.size(); ++row) batch.logit_rows.push_back(static_cast<int>(row));
   const SymbolValues sizes = batch.sizes(2);
   ThreadPool pool(1);
-  Interpreter interpreter(program, first_candidates(program, cpu_registry(), sizes), sizes, pool);
-  interpreter.bind(batch);
+  HostDevice device(pool);
+  Interpreter interpreter(program, first_candidates(program, cpu_registry(), sizes), sizes, device);
+  StepBuffers inputs(sizes, device);
+  inputs.bind_to(interpreter);
+  inputs.upload(batch);
   std::vector<Tensor> owned;
   for (size_t i = 0; i < program.tensors.size(); ++i) {
     const ProgramTensor& tensor = program.tensors[i];

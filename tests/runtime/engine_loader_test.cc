@@ -41,6 +41,7 @@ class EngineLoaderTest : public testing::Test {
 
   TemporaryDirectory folder_;
   ThreadPool pool_{2};
+  HostDevice device_{pool_};
 };
 
 TEST_F(EngineLoaderTest, RoundTrip) {
@@ -51,7 +52,7 @@ TEST_F(EngineLoaderTest, RoundTrip) {
   EXPECT_EQ(to_json(loaded->config), to_json(built->config));
   ASSERT_EQ(loaded->plans.size(), 1u);
   EXPECT_EQ(to_json(loaded->plans[0]), to_json(built->plans[0]));
-  Runner a(loaded, cpu_registry(), pool_, {}), b(built, cpu_registry(), pool_, {});
+  Runner a(loaded, cpu_registry(), device_, {}), b(built, cpu_registry(), device_, {});
   EXPECT_EQ(logits_of(a, tiny_ids(11)), logits_of(b, tiny_ids(11)));
 }
 
@@ -148,7 +149,8 @@ TEST_F(EngineLoaderTest, ManifestsThatDoNotFitThePlansDoNotRun) {
     const nlohmann::json whole = read_json_file(engine() / "config.json");
     const int64_t value = whole[nlohmann::json::json_pointer(pointer)];
     edit(pointer, value * 2);
-    EXPECT_THROW(Runner(load_engine(engine(), pool_), cpu_registry(), pool_, {}), Error) << pointer;
+    EXPECT_THROW(Runner(load_engine(engine(), pool_), cpu_registry(), device_, {}), Error)
+        << pointer;
     edit(pointer, value);
   }
 }

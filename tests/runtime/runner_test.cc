@@ -17,12 +17,13 @@ const SamplingParams kGreedy;
 class RunnerTest : public testing::TestWithParam<bool> {
  protected:
   std::unique_ptr<Runner> runner(RunnerOptions options = {.num_blocks = 64}) {
-    return std::make_unique<Runner>(image_, cpu_registry(), pool_, options);
+    return std::make_unique<Runner>(image_, cpu_registry(), device_, options);
   }
 
   std::shared_ptr<EngineImage> image_ =
       tiny_image(GetParam() ? fp8_with_kv_cache() : CheckpointQuantization{});
   ThreadPool pool_{2};
+  HostDevice device_{pool_};
 };
 
 // Feeds `ids` in pieces into the runner's slot and blocks, then generates greedily.
@@ -171,7 +172,7 @@ TEST_P(RunnerLimits, CachesMustBeThoseOfTheConfig) {
        {&EngineConfig::tokens_per_block, &EngineConfig::num_kv_heads, &EngineConfig::head_dim}) {
     const auto edited = std::make_shared<EngineImage>(*image_);
     edited->config.*field *= 2;
-    EXPECT_THROW(Runner(edited, cpu_registry(), pool_, {.num_blocks = 8}), Error);
+    EXPECT_THROW(Runner(edited, cpu_registry(), device_, {.num_blocks = 8}), Error);
   }
 }
 

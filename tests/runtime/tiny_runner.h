@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "builder/build.h"
+#include "core/host_device.h"
 #include "model/tiny_model.h"
 #include "runtime/runner.h"
 

@@ -114,12 +114,14 @@ void run_reference(const Operands& operands, const LaunchContext& context) {
 }
 
 constexpr KernelTraits kTraits = {.device = DeviceType::kCuda, .programmatic = true};
+constexpr KernelTraits kReferenceTraits = {
+    .device = DeviceType::kCuda, .programmatic = true, .fallback = true};
 
 }  // namespace
 
 const Kernel kLinearLowLatency = {"cuda_linear_low_latency", Op::kLinear, kTraits,
                                   supports_low_latency,      nullptr,     run_low_latency};
-const Kernel kLinearReference = {"cuda_linear_reference", Op::kLinear, kTraits,
+const Kernel kLinearReference = {"cuda_linear_reference", Op::kLinear, kReferenceTraits,
                                  supports_reference,      nullptr,     run_reference};
 
 }  // namespace octavo::cuda

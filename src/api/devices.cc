@@ -1,0 +1,32 @@
+// Choice and opening of devices.
+// SPDX-License-Identifier: Apache-2.0
+#include "api/devices.h"
+
+#include "backend/cuda/cuda_device.h"
+#include "core/error.h"
+#include "core/host_device.h"
+
+namespace octavo {
+
+std::string resolve_device(const std::string& asked) {
+  if (asked == "cpu") return asked;
+  if (asked == "auto") return cuda_devices().empty() ? "cpu" : "cuda";
+  if (asked != "cuda") {
+    throw Error(ErrorCategory::kUsage,
+                fmt::format("--device: expected auto|cpu|cuda, got \"{}\"", printable(asked)));
+  }
+  if (!has_cuda_backend()) {
+    throw Error(ErrorCategory::kUnsupported,
+                "--device cuda: this program was built without the CUDA backend");
+  }
+  if (cuda_devices().empty())
+    throw Error(ErrorCategory::kDevice, "--device cuda: this machine has no CUDA device");
+  return asked;
+}
+
+std::shared_ptr<Device> open_device(const std::string& resolved, ThreadPool& pool) {
+  if (resolved == "cuda") return open_cuda_device(0);
+  return std::make_shared<HostDevice>(pool);
+}
+
+}  // namespace octavo

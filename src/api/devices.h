@@ -1,0 +1,21 @@
+// The devices that this program can use on this machine.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/device.h"
+
+namespace octavo {
+
+// What "auto", "cpu" or "cuda" stands for here: "cpu" or "cuda". Throws Error(kUnsupported) for
+// cuda where this program has no CUDA backend, Error(kDevice) where it finds no device,
+// Error(kUsage) for other names.
+std::string resolve_device(const std::string& asked);
+
+// `resolved` is a name that resolve_device() returned; `pool` outlives the device.
+std::shared_ptr<Device> open_device(const std::string& resolved, ThreadPool& pool);
+
+}  // namespace octavo

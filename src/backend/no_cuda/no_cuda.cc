@@ -1,0 +1,19 @@
+// The absence of CUDA: an empty table of kernels and no device.
+// SPDX-License-Identifier: Apache-2.0
+#include "backend/cuda/cuda_device.h"
+#include "backend/cuda/kernels.h"
+#include "core/error.h"
+
+namespace octavo {
+
+bool has_cuda_backend() { return false; }
+
+std::span<const Kernel> cuda_kernels() { return {}; }
+
+std::vector<DeviceProperties> cuda_devices() { return {}; }
+
+std::unique_ptr<Device> open_cuda_device(int) {
+  throw Error(ErrorCategory::kUnsupported, "this program was built without the CUDA backend");
+}
+
+}  // namespace octavo

@@ -1,0 +1,136 @@
+// Timing of linears.
+// SPDX-License-Identifier: Apache-2.0
+#include "builder/kernel_timer.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "core/checked.h"
+
+namespace octavo {
+namespace {
+
+constexpr int kReplays = 5;
+constexpr int64_t kAlignment = 1024;
+constexpr int64_t kPatternBytes = int64_t{4} << 20;
+
+double microseconds() {
+  return std::chrono::duration<double, std::micro>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+// Bytes that are finite, of both signs and of varied size in E4M3, bfloat16 and float32 alike: as
+// bfloat16 the exponents of 0x30xx to 0x3Fxx lie below 2. Zeros would draw less power than weights.
+void fill_pattern(std::byte* data, int64_t bytes) {
+  uint64_t state = 0x9E3779B97F4A7C15u;
+  for (int64_t i = 0; i < bytes; ++i) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    const auto random = static_cast<uint8_t>(state >> 56);
+    data[i] = static_cast<std::byte>((random & 0x80u) | 0x30u | (random & 0x0Fu));
+  }
+}
+
+int64_t bytes_of(const Problem::Operand& operand) {
+  return operand.present ? round_up(operand.shape.elements() * size_of(operand.dtype), kAlignment)
+                         : 0;
+}
+
+}  // namespace
+
+std::string to_string(const Problem& problem) {
+  std::string text(to_string(problem.op));
+  const auto add = [&text](const Problem::Operand& operand) {
+    text += operand.present
+                ? fmt::format(" {}{}", to_string(operand.dtype), to_string(operand.shape))
+                : " -";
+  };
+  for (const Problem::Operand& operand : problem.inputs) add(operand);
+  text += " ->";
+  for (const Problem::Operand& operand : problem.outputs) add(operand);
+  if (const auto* linear = std::get_if<LinearParams>(&problem.params))
+    text += fmt::format(" segments {}", linear->segment_rows);
+  return text;
+}
+
+// Room for weights that the device's cache cannot hold, however small they are.
+void KernelTimer::reserve(int64_t bytes) {
+  if (bytes <= memory_bytes_) return;
+  memory_.reset();
+  memory_bytes_ = round_up(bytes, kPatternBytes);
+  memory_ = device_.allocate(memory_bytes_);
+  const std::shared_ptr<std::byte[]> pattern = device_.allocate_staging(kPatternBytes);
+  fill_pattern(pattern.get(), kPatternBytes);
+  for (int64_t at = 0; at < memory_bytes_; at += kPatternBytes)
+    device_.upload(memory_.get() + at, pattern.get(), kPatternBytes);
+  device_.synchronize();
+}
+
+TensorView KernelTimer::random_tensor(const Problem::Operand& operand, int64_t& offset) {
+  if (!operand.present) return {};
+  const TensorView view(memory_.get() + offset, operand.dtype, operand.shape);
+  offset += bytes_of(operand);
+  OCTAVO_CHECK(offset <= memory_bytes_);
+  return view;
+}
+
+double KernelTimer::time_one(const Kernel& kernel, const Problem& problem) {
+  const int64_t weight_bytes = bytes_of(problem.inputs[1]);
+  const int64_t copies = 1 + 3 * device_.properties().l2_bytes / std::max<int64_t>(weight_bytes, 1);
+  int64_t needed = copies * weight_bytes;
+  for (const Problem::Operand& operand : problem.inputs) needed += bytes_of(operand);
+  for (const Problem::Operand& operand : problem.outputs) needed += bytes_of(operand);
+  const int64_t workspace_bytes = kernel.workspace == nullptr ? 0 : kernel.workspace(problem);
+  reserve(needed + workspace_bytes + kAlignment);
+  int64_t offset = 0;
+  std::vector<TensorView> inputs, outputs;
+  for (const Problem::Operand& operand : problem.inputs)
+    inputs.push_back(random_tensor(operand, offset));
+  for (const Problem::Operand& operand : problem.outputs)
+    outputs.push_back(random_tensor(operand, offset));
+  std::byte* const weights = memory_.get() + offset;
+  const LaunchContext context{
+      .pool = device_.pool(),
+      .stream = device_.stream(),
+      .workspace = {weights + copies * weight_bytes, static_cast<size_t>(workspace_bytes)}};
+  const int64_t calls = std::max<int64_t>(copies, 10);
+  const auto run = [&] {
+    for (int64_t i = 0; i < calls; ++i) {
+      inputs[1].data = weights + i % copies * weight_bytes;
+      kernel.run({.inputs = inputs, .outputs = outputs, .params = &problem.params}, context);
+    }
+  };
+  run();
+  const std::unique_ptr<DeviceGraph> graph = device_.capture(run);
+  std::vector<double> times;
+  for (int i = 0; i < kReplays; ++i) {
+    device_.synchronize();
+    const double start = microseconds();
+    graph->launch();
+    device_.synchronize();
+    times.push_back((microseconds() - start) / static_cast<double>(calls));
+  }
+  return *std::min_element(times.begin() + 1, times.end());
+}
+
+const std::vector<KernelTime>& KernelTimer::time(const Problem& problem,
+                                                 std::span<const Kernel* const> candidates) {
+  const auto [it, is_new] = times_.try_emplace(to_string(problem));
+  if (!is_new) return it->second;
+  for (const Kernel* kernel : candidates) {
+    if (kernel->traits.fallback && candidates.size() > 1) continue;
+    try {
+      it->second.push_back({kernel, time_one(*kernel, problem)});
+    } catch (const Error& error) {
+      if (error.category() != ErrorCategory::kUnsupported) throw;
+    }
+  }
+  std::stable_sort(it->second.begin(), it->second.end(),
+                   [](const KernelTime& a, const KernelTime& b) { return a.us < b.us; });
+  return it->second;
+}
+
+}  // namespace octavo

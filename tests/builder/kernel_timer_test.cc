@@ -1,0 +1,91 @@
+// Measured kernels: order, what is left out, equal problems measured once.
+// SPDX-License-Identifier: Apache-2.0
+#include "builder/kernel_timer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+
+#include "core/error.h"
+#include "core/host_device.h"
+
+namespace octavo {
+namespace {
+
+int calls = 0;
+
+template <int kMicroseconds>
+void pause(const Operands& operands, const LaunchContext&) {
+  ++calls;
+  EXPECT_EQ(operands.inputs.size(), 5u);
+  EXPECT_TRUE(operands.inputs[1].defined());
+  EXPECT_FALSE(operands.inputs[4].defined());
+  std::this_thread::sleep_for(std::chrono::microseconds(kMicroseconds));
+}
+void refuse(const Operands&, const LaunchContext&) {
+  throw Error(ErrorCategory::kUnsupported, "no algorithm");
+}
+void fail(const Operands&, const LaunchContext&) { throw Error(ErrorCategory::kDevice, "lost"); }
+Verdict any(const Problem&) { return Verdict::yes(); }
+
+const Kernel kSlow = {"slow", Op::kLinear, {}, any, nullptr, pause<400>};
+const Kernel kQuick = {"quick", Op::kLinear, {}, any, nullptr, pause<20>};
+const Kernel kRefusing = {"refusing", Op::kLinear, {}, any, nullptr, refuse};
+const Kernel kFailing = {"failing", Op::kLinear, {}, any, nullptr, fail};
+const Kernel kFallback = {"fallback", Op::kLinear, {.fallback = true}, any, nullptr, pause<0>};
+
+Problem linear(int64_t rows) {
+  Problem problem{.op = Op::kLinear, .params = LinearParams{{32, 32}}};
+  problem.inputs = {{{rows, 16}, DType::kE4M3, true},
+                    {{64, 16}, DType::kE4M3, true},
+                    {{1}, DType::kF32, true},
+                    {{2}, DType::kF32, true},
+                    {}};
+  problem.outputs = {{{rows, 64}, DType::kBF16, true}};
+  return problem;
+}
+
+class KernelTimerTest : public testing::Test {
+ protected:
+  ThreadPool pool_{1};
+  HostDevice device_{pool_, /*graphs=*/true};
+  KernelTimer timer_{device_};
+};
+
+TEST_F(KernelTimerTest, TheFastestComesFirst) {
+  const Kernel* candidates[] = {&kSlow, &kRefusing, &kQuick, &kFallback};
+  const std::vector<KernelTime>& times = timer_.time(linear(3), candidates);
+  ASSERT_EQ(times.size(), 2u);
+  EXPECT_EQ(times[0].kernel, &kQuick);
+  EXPECT_EQ(times[1].kernel, &kSlow);
+  EXPECT_GE(times[0].us, 20);
+  EXPECT_GE(times[1].us, 400);
+}
+
+TEST_F(KernelTimerTest, EqualProblemsAreMeasuredOnce) {
+  const Kernel* candidates[] = {&kQuick};
+  timer_.time(linear(3), candidates);
+  const int before = calls;
+  timer_.time(linear(3), candidates);
+  EXPECT_EQ(calls, before);
+  timer_.time(linear(4), candidates);
+  EXPECT_GT(calls, before);
+}
+
+TEST_F(KernelTimerTest, ADeviceErrorIsNotSwallowed) {
+  const Kernel* candidates[] = {&kFailing};
+  EXPECT_THROW(timer_.time(linear(1), candidates), Error);
+}
+
+TEST_F(KernelTimerTest, NamesTheProblem) {
+  EXPECT_EQ(to_string(linear(3)),
+            "linear float8_e4m3[3, 16] float8_e4m3[64, 16] float32[1] float32[2] - -> "
+            "bfloat16[3, 64] segments [32, 32]");
+  EXPECT_TRUE(KernelTimer::measures(linear(1)));
+  EXPECT_FALSE(KernelTimer::measures({.op = Op::kAdd}));
+}
+
+}  // namespace
+}  // namespace octavo
