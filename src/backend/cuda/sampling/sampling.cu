@@ -129,7 +129,7 @@ class RowSampler {
     return *reinterpret_cast<uint4*>(keys_ + block);
   }
 
-  // Calls visit(key) for every key of this thread; it may change the key.
+  // Calls visit(key) for every key of this thread.
   template <typename Visit>
   __device__ __forceinline__ void for_each(const Visit& visit) const {
 #pragma unroll 4
