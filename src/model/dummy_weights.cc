@@ -36,7 +36,19 @@ float uniform(uint64_t seed, int64_t index) {
 // Half the width of a uniform distribution with variance 1 / columns.
 float half_width(int64_t columns) { return std::sqrt(3.0f / static_cast<float>(columns)); }
 
+int64_t columns_of(const WeightInfo& info) { return info.shape.rank() == 2 ? info.shape[1] : 1; }
+
 }  // namespace
+
+void write_fill(const DummyFill& fill, int64_t first, std::span<std::byte> destination) {
+  const int64_t count = static_cast<int64_t>(destination.size()) / size_of(fill.dtype);
+  for (int64_t i = 0; i < count; ++i) {
+    const float value = fill.random ? fill.width * uniform(fill.seed, first + i) : fill.constant;
+    if (fill.dtype == DType::kF32) reinterpret_cast<float*>(destination.data())[i] = value;
+    if (fill.dtype == DType::kBF16) reinterpret_cast<bf16*>(destination.data())[i] = to_bf16(value);
+    if (fill.dtype == DType::kE4M3) reinterpret_cast<e4m3*>(destination.data())[i] = to_e4m3(value);
+  }
+}
 
 DummyWeights::DummyWeights(const Architecture& architecture, const ModelConfig& config,
                            const CheckpointQuantization& quantization) {
@@ -74,21 +86,21 @@ std::optional<WeightInfo> DummyWeights::info(std::string_view name) const {
   return it == entries_.end() ? std::nullopt : std::optional(it->second.info);
 }
 
+std::optional<DummyFill> DummyWeights::fill_of(std::string_view name) const {
+  const auto it = entries_.find(name);
+  if (it == entries_.end()) return std::nullopt;
+  const Entry& entry = it->second;
+  const DType dtype = entry.info.dtype;
+  return DummyFill{.dtype = dtype,
+                   .seed = seed_of(name),
+                   .width = dtype == DType::kE4M3 ? kCodeRange : half_width(columns_of(entry.info)),
+                   .constant = entry.constant,
+                   .random = entry.random};
+}
+
 void DummyWeights::read(std::string_view name, int64_t row_begin,
                         std::span<std::byte> destination) const {
-  const Entry& entry = entries_.find(name)->second;
-  const DType dtype = entry.info.dtype;
-  const int64_t count = static_cast<int64_t>(destination.size()) / size_of(dtype);
-  const int64_t columns = entry.info.shape.rank() == 2 ? entry.info.shape[1] : 1;
-  const uint64_t seed = seed_of(name);
-  const float width = dtype == DType::kE4M3 ? kCodeRange : half_width(columns);
-  for (int64_t i = 0; i < count; ++i) {
-    const float value =
-        entry.random ? width * uniform(seed, row_begin * columns + i) : entry.constant;
-    if (dtype == DType::kF32) reinterpret_cast<float*>(destination.data())[i] = value;
-    if (dtype == DType::kBF16) reinterpret_cast<bf16*>(destination.data())[i] = to_bf16(value);
-    if (dtype == DType::kE4M3) reinterpret_cast<e4m3*>(destination.data())[i] = to_e4m3(value);
-  }
+  write_fill(*fill_of(name), row_begin * columns_of(*info(name)), destination);
 }
 
 }  // namespace octavo

@@ -29,7 +29,7 @@ constexpr Group kGroups[] = {
     {"probe", bench_probe},         {"low_latency", bench_low_latency},
     {"chain", bench_chain},         {"attention", bench_attention},
     {"small_ops", bench_small_ops}, {"decode_step", bench_decode_step},
-    {"cublaslt", bench_cublaslt},
+    {"sampling", bench_sampling},   {"cublaslt", bench_cublaslt},
 };
 
 std::string describe_device() {
