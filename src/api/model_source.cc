@@ -68,7 +68,7 @@ LoadedModel build_in_memory(const ModelOptions& options, std::shared_ptr<Device>
   LoadedModel loaded{.device = device, .source = options.model_dir};
   loaded.tokenizer = load_tokenizer(options.model_dir, model.config.vocab_size);
   loaded.image = std::make_shared<EngineImage>(build_image(
-      model, std::move(blueprint), device.get(),
+      model, std::move(blueprint), kernel_registry(), device.get(),
       [&](int64_t done, int64_t total) { progress.update(done, total, "loading weights"); }));
   progress.finish();
   return loaded;

@@ -12,6 +12,7 @@ const KernelRegistry& kernel_registry() {
     KernelRegistry all;
     all.add(cpu_kernels());
     all.add(cuda_kernels());
+    if (const DeviceKernels* beside = cuda_device_kernels()) all.add(*beside);
     return all;
   }();
   return registry;

@@ -8,6 +8,7 @@
 #include "builder/apply_quantization.h"
 #include "builder/kernel_timer.h"
 #include "core/checked.h"
+#include "ops/device_kernels.h"
 #include "program/interpreter.h"
 #include "program/rewrite.h"
 
@@ -203,12 +204,47 @@ Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source)
   return tensor;
 }
 
-EngineImage build_image(const ModelDir& model, Blueprint blueprint, Device* device,
-                        const std::function<void(int64_t, int64_t)>& progress) {
+namespace {
+
+// The weight made on the device itself, where all its parts follow from a pattern; not defined
+// elsewhere.
+Tensor fill_weight(const Blueprint::Weight& weight, const WeightSource& source, Device& device,
+                   const DeviceKernels& kernels) {
+  std::vector<std::pair<FillPattern, int64_t>> parts;
+  for (const std::string& name : weight.parts) {
+    const std::optional<FillPattern> pattern = source.fill_of(name);
+    if (!pattern || pattern->dtype != weight.info.dtype) return {};
+    parts.emplace_back(*pattern, source.info(name)->shape.elements());
+  }
+  if (parts.empty()) return {};
+  Tensor tensor(device.allocate(weight.info.shape.elements() * size_of(weight.info.dtype)), 0,
+                weight.info.dtype, weight.info.shape);
+  int64_t element = 0;
+  for (const auto& [pattern, count] : parts) {
+    kernels.fill({.pattern = pattern,
+                  .to = tensor.data() + element * size_of(weight.info.dtype),
+                  .count = count},
+                 {.stream = device.stream()});
+    element += count;
+  }
+  if (element != weight.info.shape.elements())
+    throw bad_file("", weight.name, "its parts have fewer elements than the Program expects");
+  return tensor;
+}
+
+}  // namespace
+
+EngineImage build_image(const ModelDir& model, Blueprint blueprint, const KernelRegistry& registry,
+                        Device* device, const std::function<void(int64_t, int64_t)>& progress) {
   EngineImage image{.config = std::move(blueprint.config), .plans = std::move(blueprint.plans)};
+  const DeviceKernels* kernels = device == nullptr ? nullptr : registry.beside(device->type());
   for (const Blueprint::Weight& weight : blueprint.weights) {
-    Tensor tensor = build_weight(weight, *model.weights);
-    if (device != nullptr) tensor = on_device(std::move(tensor), *device);
+    Tensor tensor;
+    if (kernels != nullptr) tensor = fill_weight(weight, *model.weights, *device, *kernels);
+    if (!tensor.defined()) {
+      tensor = build_weight(weight, *model.weights);
+      if (device != nullptr) tensor = on_device(std::move(tensor), *device);
+    }
     image.weights.push_back({weight.name, std::move(tensor)});
     if (progress) progress(std::ssize(image.weights), std::ssize(blueprint.weights));
   }
@@ -219,7 +255,8 @@ EngineImage build_image(const ModelDir& model, Blueprint blueprint, Device* devi
 EngineImage build_image(const ModelDir& model, const BuildConfig& options,
                         const KernelRegistry& registry, Device* device,
                         const std::function<void(int64_t, int64_t)>& progress) {
-  return build_image(model, make_blueprint(model, options, registry, device), device, progress);
+  return build_image(model, make_blueprint(model, options, registry, device), registry, device,
+                     progress);
 }
 
 }  // namespace octavo

@@ -43,7 +43,8 @@ Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source)
 
 // The engine of a blueprint in memory: the weights end on `device`, or on the host where it is
 // null. `progress` is called with (weights done, weights in all).
-EngineImage build_image(const ModelDir& model, Blueprint blueprint, Device* device,
+EngineImage build_image(const ModelDir& model, Blueprint blueprint, const KernelRegistry& registry,
+                        Device* device,
                         const std::function<void(int64_t, int64_t)>& progress = nullptr);
 EngineImage build_image(const ModelDir& model, const BuildConfig& options,
                         const KernelRegistry& registry, Device* device = nullptr,

@@ -40,7 +40,7 @@ int64_t columns_of(const WeightInfo& info) { return info.shape.rank() == 2 ? inf
 
 }  // namespace
 
-void write_fill(const DummyFill& fill, int64_t first, std::span<std::byte> destination) {
+void write_fill(const FillPattern& fill, int64_t first, std::span<std::byte> destination) {
   const int64_t count = static_cast<int64_t>(destination.size()) / size_of(fill.dtype);
   for (int64_t i = 0; i < count; ++i) {
     const float value = fill.random ? fill.width * uniform(fill.seed, first + i) : fill.constant;
@@ -86,16 +86,17 @@ std::optional<WeightInfo> DummyWeights::info(std::string_view name) const {
   return it == entries_.end() ? std::nullopt : std::optional(it->second.info);
 }
 
-std::optional<DummyFill> DummyWeights::fill_of(std::string_view name) const {
+std::optional<FillPattern> DummyWeights::fill_of(std::string_view name) const {
   const auto it = entries_.find(name);
   if (it == entries_.end()) return std::nullopt;
   const Entry& entry = it->second;
   const DType dtype = entry.info.dtype;
-  return DummyFill{.dtype = dtype,
-                   .seed = seed_of(name),
-                   .width = dtype == DType::kE4M3 ? kCodeRange : half_width(columns_of(entry.info)),
-                   .constant = entry.constant,
-                   .random = entry.random};
+  return FillPattern{
+      .dtype = dtype,
+      .seed = seed_of(name),
+      .width = dtype == DType::kE4M3 ? kCodeRange : half_width(columns_of(entry.info)),
+      .constant = entry.constant,
+      .random = entry.random};
 }
 
 void DummyWeights::read(std::string_view name, int64_t row_begin,

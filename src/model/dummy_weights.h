@@ -13,17 +13,8 @@
 
 namespace octavo {
 
-// How the elements of one tensor follow from their index: what a device needs to make them itself.
-struct DummyFill {
-  DType dtype = DType::kF32;
-  uint64_t seed = 0;
-  float width = 0.0f;     // of random ones: uniform in [-width, width)
-  float constant = 0.0f;  // of all others
-  bool random = false;
-};
-
 // Elements [first, …) of a tensor, as many as `destination` holds.
-void write_fill(const DummyFill& fill, int64_t first, std::span<std::byte> destination);
+void write_fill(const FillPattern& fill, int64_t first, std::span<std::byte> destination);
 
 // 16-bit matrices are uniform with the variance of 1 / columns, so that activations keep their
 // scale; norms are 1. Quantized matrices are codes drawn directly, uniform over ±256, with the
@@ -38,8 +29,7 @@ class DummyWeights final : public WeightSource {
   std::optional<WeightInfo> info(std::string_view name) const override;
   void read(std::string_view name, int64_t row_begin,
             std::span<std::byte> destination) const override;
-  // Nothing where there is no tensor of this name.
-  std::optional<DummyFill> fill_of(std::string_view name) const;
+  std::optional<FillPattern> fill_of(std::string_view name) const override;
 
  private:
   struct Entry {

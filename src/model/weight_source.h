@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/tensor.h"
+#include "ops/fill.h"
 
 namespace octavo {
 
@@ -29,6 +30,8 @@ class WeightSource {
   virtual std::optional<WeightInfo> info(std::string_view name) const = 0;
   // The file that errors about the tensor name; empty where there is none.
   virtual std::string file_of(std::string_view) const { return ""; }
+  // How a device makes the tensor by itself, where its elements follow from their index.
+  virtual std::optional<FillPattern> fill_of(std::string_view) const { return std::nullopt; }
   // Rows [row_begin, row_begin + n) of the tensor, n given by the size of `destination`.
   virtual void read(std::string_view name, int64_t row_begin,
                     std::span<std::byte> destination) const = 0;

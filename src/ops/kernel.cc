@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/kernel.h"
 
+#include "ops/device_kernels.h"
+
 namespace octavo {
 
 std::vector<const Kernel*> KernelRegistry::candidates(const Problem& problem,
@@ -24,6 +26,13 @@ std::vector<const Kernel*> KernelRegistry::candidates(const Problem& problem,
                     to_string(device), reasons.empty() ? " (there is none)" : ":" + reasons));
   }
   return found;
+}
+
+const DeviceKernels* KernelRegistry::beside(DeviceType device) const {
+  for (const DeviceKernels* kernels : device_kernels_) {
+    if (kernels->device == device) return kernels;
+  }
+  return nullptr;
 }
 
 const Kernel* KernelRegistry::find(std::string_view name) const {

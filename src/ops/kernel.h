@@ -60,6 +60,8 @@ struct Verdict {
   static Verdict no(std::string why) { return {false, std::move(why)}; }
 };
 
+struct DeviceKernels;  // ops/device_kernels.h
+
 struct Kernel {
   std::string_view name;  // by contract, unique: "cpu_linear_e4m3"
   Op op;
@@ -77,14 +79,19 @@ class KernelRegistry {
     kernels_.insert(kernels_.end(), table.begin(), table.end());
   }
 
+  void add(const DeviceKernels& kernels) { device_kernels_.push_back(&kernels); }
+
   std::span<const Kernel> all() const { return kernels_; }
   // The kernels of `device` that support the problem, in order of preference. Where none does,
   // throws Error(kUnsupported) listing every candidate's reason.
   std::vector<const Kernel*> candidates(const Problem& problem, DeviceType device) const;
   // Null where no kernel has that name.
   const Kernel* find(std::string_view name) const;
+  // Null where the device has none.
+  const DeviceKernels* beside(DeviceType device) const;
 
  private:
+  std::vector<const DeviceKernels*> device_kernels_;
   std::vector<Kernel> kernels_;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/checked.h"
+#include "runtime/device_step_sampler.h"
 #include "runtime/host_step_sampler.h"
 
 namespace octavo {
@@ -34,6 +35,13 @@ int64_t choose_num_blocks(const EngineConfig& config, int64_t sequences,
   return blocks;
 }
 
+std::unique_ptr<StepSampler> make_step_sampler(Device& device, const DeviceKernels* kernels,
+                                               const SamplerLimits& limits) {
+  if (kernels != nullptr && limits.vocab_size <= kernels->max_sampled_vocab)
+    return std::make_unique<DeviceStepSampler>(device, *kernels, limits);
+  return std::make_unique<HostStepSampler>(device, limits.slots, limits.vocab_size);
+}
+
 }  // namespace
 
 Runner::Runner(std::shared_ptr<const EngineImage> image, const KernelRegistry& registry,
@@ -52,8 +60,10 @@ Runner::Runner(std::shared_ptr<const EngineImage> image, const KernelRegistry& r
   plans_ = std::make_unique<PlanRunner>(image_, registry, device, maxima_);
   buffers_ = std::make_unique<StepBuffers>(maxima_, device, kStepsInFlight);
   plans_->start(*buffers_);
-  sampler_ = std::make_unique<HostStepSampler>(device, static_cast<int32_t>(maxima_.sequences),
-                                               static_cast<int32_t>(config().vocab_size));
+  sampler_ = make_step_sampler(device, registry.beside(device.type()),
+                               {.slots = static_cast<int32_t>(maxima_.sequences),
+                                .vocab_size = static_cast<int32_t>(config().vocab_size),
+                                .steps_in_flight = kStepsInFlight});
 }
 
 int64_t Runner::kv_pool_bytes() const {

@@ -29,11 +29,11 @@ void upload(T* to, const std::vector<T>& values) {
 struct Case {
   const char* name;
   bool only_greedy;
-  cuda::SamplingRow row;
+  SamplingRow row;
 };
 
 std::vector<Case> sampling_cases() {
-  const cuda::SamplingRow drawn = {.greedy = false};
+  const SamplingRow drawn = {.greedy = false};
   std::vector<Case> cases = {{"greedy", true, {}},
                              {"greedy_any", false, {}},
                              {"temperature", false, drawn},
@@ -54,7 +54,7 @@ std::vector<Case> sampling_cases() {
 }
 
 // Every eighth row is the same; 512 of them are more than L2 holds.
-cuda::SampleArgs make_sample_args(Arena& arena) {
+SampleArgs make_sample_args(Arena& arena) {
   float* logits = take<float>(arena, size_t{kMaxRows} * kVocab);
   std::vector<float> host(size_t{kDifferentRows} * kVocab);
   std::mt19937 random(7);
@@ -68,18 +68,18 @@ cuda::SampleArgs make_sample_args(Arena& arena) {
           .end_ids = take<int32_t>(arena, 1),
           .counts = counts,
           .last_token = take<int32_t>(arena, kMaxRows),
-          .sampled = take<cuda::SampledRow>(arena, kMaxRows),
-          .top = take<cuda::TopLogprob>(arena, kMaxRows * cuda::kMaxTopLogprobs),
+          .sampled = take<SampledRow>(arena, kMaxRows),
+          .top = take<TopLogprob>(arena, kMaxRows * kMaxTopLogprobs),
           .logits_stride = kVocab,
           .vocab_size = kVocab};
 }
 
 void time_sampling(Bench& bench) {
-  cuda::SampleArgs args = make_sample_args(bench.arena);
-  auto* rows = take<cuda::SamplingRow>(bench.arena, kMaxRows);
+  SampleArgs args = make_sample_args(bench.arena);
+  auto* rows = take<SamplingRow>(bench.arena, kMaxRows);
   args.rows = rows;
   for (const Case& one : sampling_cases()) {
-    std::vector<cuda::SamplingRow> host(kMaxRows, one.row);
+    std::vector<SamplingRow> host(kMaxRows, one.row);
     for (int32_t i = 0; i < kMaxRows; ++i) {
       host[i].slot = i;
       host[i].output_index = i;
@@ -121,7 +121,7 @@ void time_fills(Bench& bench) {
 }
 
 void time_observers(Bench& bench) {
-  auto* totals = take<cuda::ObservedTotals>(bench.arena, 1);
+  auto* totals = take<ObservedTotals>(bench.arena, 1);
   for (const int64_t columns : {1024, 4096, 14336}) {
     constexpr int64_t kRows = 16384;
     float* x = take<float>(bench.arena, kRows * columns);

@@ -15,4 +15,7 @@ namespace octavo {
 // In order of preference for each op.
 std::span<const Kernel> cuda_kernels();
 
+// Sampling, filling and observing; null in a program without the CUDA backend.
+const DeviceKernels* cuda_device_kernels();
+
 }  // namespace octavo

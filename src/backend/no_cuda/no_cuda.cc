@@ -10,6 +10,8 @@ bool has_cuda_backend() { return false; }
 
 std::span<const Kernel> cuda_kernels() { return {}; }
 
+const DeviceKernels* cuda_device_kernels() { return nullptr; }
+
 std::vector<DeviceProperties> cuda_devices() { return {}; }
 
 std::unique_ptr<Device> open_cuda_device(int) {

@@ -10,10 +10,10 @@
 #include "backend/cuda/device_call.h"
 #include "core/error.h"
 
-namespace octavo {
+namespace octavo::testing {
 namespace {
 
-class CudaDeviceTest : public testing::Test {
+class CudaDeviceTest : public ::testing::Test {
  protected:
   void SetUp() override {
     OCTAVO_REQUIRE_DEVICE();
@@ -101,4 +101,4 @@ TEST_F(CudaDeviceTest, TooMuchMemoryNamesWhatIsFree) {
 }
 
 }  // namespace
-}  // namespace octavo
+}  // namespace octavo::testing

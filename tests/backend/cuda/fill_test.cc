@@ -9,7 +9,7 @@ namespace octavo::testing {
 namespace {
 
 // `offset` elements into an allocation.
-void expect_fill(const DummyFill& fill, int64_t first, int64_t count, int64_t offset) {
+void expect_fill(const FillPattern& fill, int64_t first, int64_t count, int64_t offset) {
   const int64_t size = size_of(fill.dtype);
   const DeviceBuffer buffer((offset + count) * size);
   std::byte* to = buffer.data() + offset * size;
@@ -35,7 +35,7 @@ void expect_fill(const DummyFill& fill, int64_t first, int64_t count, int64_t of
 TEST(DummyFill, IsTheHostsOnTheDevice) {
   OCTAVO_REQUIRE_DEVICE();
   for (const DType dtype : {DType::kF32, DType::kBF16, DType::kE4M3}) {
-    DummyFill fill{.dtype = dtype, .seed = 0xFEDCBA9876543210u, .width = 0.0137f, .random = true};
+    FillPattern fill{.dtype = dtype, .seed = 0xFEDCBA9876543210u, .width = 0.0137f, .random = true};
     if (dtype == DType::kE4M3) fill.width = 256.0f;
     for (const int64_t count : {1, 7, 16, 255, 4097}) {
       for (const int64_t offset : {0, 1, 3}) {

@@ -69,10 +69,10 @@ TEST(Greedy, BothKernelsAgree) {
     std::vector<float> logits(static_cast<size_t>(num_rows) * kVocab);
     for (float& x : logits) x = static_cast<float>(values.below(500));
     std::vector<int32_t> end_ids;
-    std::vector<cuda::SamplingRow> rows;
+    std::vector<SamplingRow> rows;
     for (int32_t i = 0; i < num_rows; ++i)
       rows.push_back(row_of({}, i % 5 == 2 ? -1 : i, 0, end_ids));
-    EXPECT_TRUE(cuda::only_greedy(rows));
+    EXPECT_TRUE(only_greedy(rows));
     DeviceSampler first(num_rows, kVocab), second(num_rows, kVocab);
     first.step(logits, kVocab, rows, end_ids, SamplingKernel::kGreedy);
     second.step(logits, kVocab, rows, end_ids, SamplingKernel::kAny);
@@ -84,7 +84,7 @@ TEST(Greedy, BothKernelsAgree) {
     }
   }
   std::vector<int32_t> end_ids;
-  EXPECT_FALSE(cuda::only_greedy(std::vector{row_of({.temperature = 1}, 0, 0, end_ids)}));
+  EXPECT_FALSE(only_greedy(std::vector{row_of({.temperature = 1}, 0, 0, end_ids)}));
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ Tensor all_kinds(Values& values, DType dtype, Shape shape) {
   return tensor;
 }
 
-void expect_totals(const cuda::ObservedTotals& totals, const TensorStatistics& expected,
+void expect_totals(const ObservedTotals& totals, const TensorStatistics& expected,
                    uint64_t nonfinite) {
   EXPECT_EQ(std::bit_cast<float>(totals.amax_bits), expected.amax);
   EXPECT_EQ(totals.exponents[255], nonfinite);
@@ -32,8 +32,8 @@ void expect_totals(const cuda::ObservedTotals& totals, const TensorStatistics& e
 TEST(Observe, CountsWhatTheHostCounts) {
   OCTAVO_REQUIRE_DEVICE();
   Values values(4);
-  const DeviceBuffer buffer(sizeof(cuda::ObservedTotals));
-  auto* totals = reinterpret_cast<cuda::ObservedTotals*>(buffer.data());
+  const DeviceBuffer buffer(sizeof(ObservedTotals));
+  auto* totals = reinterpret_cast<ObservedTotals*>(buffer.data());
   for (const DType dtype : {DType::kBF16, DType::kF32}) {
     OCTAVO_CUDA_CHECK(cudaMemset(totals, 0, sizeof(*totals)));
     TensorStatistics expected;
@@ -66,7 +66,7 @@ TEST(Observe, CountsWhatTheHostCounts) {
         nonfinite += observed.nonfinite;
       }
     }
-    cuda::ObservedTotals got;
+    ObservedTotals got;
     OCTAVO_CUDA_CHECK(cudaMemcpy(&got, totals, sizeof(got), cudaMemcpyDeviceToHost));
     EXPECT_TRUE(buffer.guards_intact());
     EXPECT_GT(nonfinite, 0u);

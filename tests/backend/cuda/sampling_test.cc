@@ -46,7 +46,7 @@ void expect_distribution(const std::vector<float>& logits, const SamplingParams&
   const auto vocab_size = static_cast<int32_t>(logits.size());
   DeviceSampler sampler(1, vocab_size);
   std::vector<int32_t> end_ids;
-  std::vector<cuda::SamplingRow> rows;
+  std::vector<SamplingRow> rows;
   for (int32_t i = 0; i < kDraws; ++i) rows.push_back(row_of(params, 0, i, end_ids));
   std::vector<int> counts(expected.size());
   for (const SampledToken& token : sampler.step(logits, 0, rows, end_ids))
@@ -150,7 +150,7 @@ void compare_with_host(const std::vector<float>& logits, int draws, Agreement& a
   std::vector<SamplingParams> all;
   std::vector<int64_t> index;
   std::vector<int32_t> end_ids;
-  std::vector<cuda::SamplingRow> rows;
+  std::vector<SamplingRow> rows;
   for (const int32_t k : {0, 2, 50, 700, vocab_size - 1}) {
     for (const float p : {1e-3f, 0.3f, 0.9f, 0.999f, 1.0f}) {
       for (const float temperature : {0.3f, 1.0f, 1.7f}) {
@@ -291,7 +291,7 @@ TEST(DeviceSampling, LogprobsAreThoseOfTheUnmodifiedLogits) {
 }
 
 TEST(DeviceSampling, RefusesAVocabularyLargerThanACluster) {
-  cuda::SampleArgs args = {};
+  SampleArgs args = {};
   args.vocab_size = cuda::kMaxSampledVocab + 1;
   args.num_rows = 1;
   EXPECT_THROW(cuda::launch_sample(args, {}), Error);

@@ -25,7 +25,7 @@ TEST(DeviceSlots, CountTheirOwnTokens) {
   sampler.begin({{.slot = 0, .first = 0, .num_prompt = 1, .num_output = 0}}, {2});
   EXPECT_EQ(token(0, 0, logits), 0);
   EXPECT_THAT(sampler.last_tokens(), ElementsAre(0, 0));
-  EXPECT_THAT(sampler.counts(), ElementsAre(1, 0, cuda::kInPrompt, 2, 1, cuda::kInPrompt));
+  EXPECT_THAT(sampler.counts(), ElementsAre(1, 0, kInPrompt, 2, 1, kInPrompt));
   // The slot starts anew with a new history.
   sampler.begin({{.slot = 1, .first = 0, .num_prompt = 1, .num_output = 0}}, {2});
   EXPECT_EQ(token(1, 0, {3, 2, 1.5f}), 0);
@@ -38,7 +38,7 @@ TEST(DeviceSlots, BeginCountsWhatTheHostCounts) {
   constexpr int32_t kVocab = 5003, kSlots = 5;
   Values values(3);
   DeviceSampler sampler(kSlots, kVocab);
-  std::vector<cuda::SlotHistory> slots;
+  std::vector<SlotHistory> slots;
   std::vector<int32_t> tokens;
   std::vector<uint32_t> expected(kSlots * kVocab, 0);
   for (const int32_t slot : {3, 0, 4, 1, 2}) {
@@ -47,7 +47,7 @@ TEST(DeviceSlots, BeginCountsWhatTheHostCounts) {
       tokens.push_back(values.below(i % 2 == 0 ? kVocab : 9));
       uint32_t& count = expected[static_cast<size_t>(slot * kVocab + tokens.back())];
       if (i < slots.back().num_prompt) {
-        count |= cuda::kInPrompt;
+        count |= kInPrompt;
       } else {
         ++count;
       }
@@ -79,8 +79,8 @@ std::vector<SamplingParams> mixed_params() {
 struct Mixed {
   static constexpr int32_t kVocab = 32001, kSlots = 16;
   std::vector<float> logits;
-  std::vector<cuda::SamplingRow> rows;
-  std::vector<cuda::SlotHistory> slots;
+  std::vector<SamplingRow> rows;
+  std::vector<SlotHistory> slots;
   std::vector<int32_t> end_ids, history;
 
   Mixed() {
@@ -139,10 +139,10 @@ TEST(DeviceSlots, AGraphReplaysWhatTheRowsThenSay) {
   const DeviceArray<float> logits(mixed.logits);
   const DeviceArray<int32_t> end_ids(mixed.end_ids), last(Mixed::kSlots);
   const DeviceArray<uint32_t> counts(reference.counts());
-  DeviceArray<cuda::SamplingRow> rows(std::vector<cuda::SamplingRow>(Mixed::kSlots));
-  const DeviceArray<cuda::SampledRow> sampled(Mixed::kSlots);
-  const DeviceArray<cuda::TopLogprob> top(Mixed::kSlots * cuda::kMaxTopLogprobs);
-  const cuda::SampleArgs args = {.rows = rows.data(),
+  DeviceArray<SamplingRow> rows(std::vector<SamplingRow>(Mixed::kSlots));
+  const DeviceArray<SampledRow> sampled(Mixed::kSlots);
+  const DeviceArray<TopLogprob> top(Mixed::kSlots * kMaxTopLogprobs);
+  const SampleArgs args = {.rows = rows.data(),
                                  .logits = logits.data(),
                                  .end_ids = end_ids.data(),
                                  .counts = counts.data(),
@@ -166,7 +166,7 @@ TEST(DeviceSlots, AGraphReplaysWhatTheRowsThenSay) {
     OCTAVO_CUDA_CHECK(cudaStreamSynchronize(stream));
     const std::vector<SampledToken> expected =
         reference.step(mixed.logits, Mixed::kVocab, mixed.rows, mixed.end_ids);
-    const std::vector<cuda::SampledRow> got = sampled.get();
+    const std::vector<SampledRow> got = sampled.get();
     for (size_t i = 1; i < got.size(); i += 2) {
       EXPECT_EQ(got[i].token, expected[i].token);
       EXPECT_EQ(got[i].logprob, expected[i].logprob);
