@@ -17,6 +17,12 @@ void print(const QuantizeReport& report, const QuantizeOptions& options) {
   fmt::print(
       "{:.1f} MB -> {:.1f} MB in {}, {:.1f} s\n", static_cast<double>(report.bytes_before) / 1e6,
       static_cast<double>(report.bytes_after) / 1e6, options.output_dir.string(), report.seconds);
+  fmt::print("calibration on {}: {:.1f} s, peak {:.2f} GB of the device, {:.2f} GB of hidden states "
+             "on the host; peak of the process {:.2f} GB\n",
+             report.device, report.calibration_seconds,
+             static_cast<double>(report.peak_device_bytes) / 1e9,
+             static_cast<double>(report.spilled_bytes) / 1e9,
+             static_cast<double>(report.peak_host_bytes) / 1e9);
   if (!report.worst_modules.empty()) fmt::print("\nlargest relative error of a linear's output:\n");
   for (const auto& [module, error] : report.worst_modules)
     fmt::print("  {:6.3f} %  {}\n", 100 * error, module);
@@ -59,6 +65,8 @@ std::vector<Command> add_quantize(CLI::App& program) {
   add_flag(app, "quantize_lm_head", options->quantize_lm_head, "quantize lm_head too");
   add_choice(app, "export_format", options->export_format, "modelopt", "layout of the checkpoint");
   add_choice(app, "device", options->device, "auto|cpu|cuda", "where calibration runs");
+  add_int(app, "max_memory", options->max_memory, {0},
+          "bytes of the device that calibration may take; hidden states beyond go to the host");
   add_flag(app, "allow_nonfinite", options->allow_nonfinite,
            "accept weights that are NaN or infinite");
   add_int(app, "skip_bad_lines", options->skip_bad_lines, {0},

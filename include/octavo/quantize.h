@@ -29,7 +29,8 @@ struct QuantizeOptions {
   std::vector<std::string> exclude_modules;
   bool quantize_lm_head = false;
   std::string export_format = "modelopt";
-  std::string device = "auto";
+  std::string device = "auto";  // that calibrates: auto, cpu, cuda
+  int64_t max_memory = 0;       // bytes of the device that calibration may take; 0: all that is free
   bool allow_nonfinite = false;
   int64_t skip_bad_lines = 0;
   uint64_t seed = 1234;
@@ -44,6 +45,11 @@ struct QuantizeReport {
   uint64_t bytes_before = 0;
   uint64_t bytes_after = 0;
   double seconds = 0.0;
+  double calibration_seconds = 0.0;
+  std::string device;             // that calibrated
+  int64_t peak_device_bytes = 0;  // of calibration
+  int64_t spilled_bytes = 0;      // of hidden states that stood on the host
+  int64_t peak_host_bytes = 0;    // of the process
   std::vector<std::string> warnings;
   std::string prompt;       // of the sample text
   std::string text_before;  // 16-bit

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "octavo/quantize.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -48,8 +50,7 @@ void check(const QuantizeOptions& options) {
     throw Error(ErrorCategory::kUsage,
                 "--qformat full_prec without --kv_cache_dtype fp8 would quantize nothing");
   }
-  if (options.device != "auto" && resolve_device(options.device) == "cuda")
-    throw Error(ErrorCategory::kUnsupported, "--device cuda: calibration runs on the CPU");
+  resolve_device(options.device);
 }
 
 nlohmann::json statistics_json(const std::map<std::string, TensorStatistics>& statistics) {
@@ -93,7 +94,7 @@ nlohmann::json manifest_json(const QuantizeOptions& options, const CalibrationSe
 }
 
 CalibrationSet calibration_set(const QuantizeOptions& options, const ModelDir& model,
-                               ThreadPool& pool, Progress& progress) {
+                               Device& device, Progress& progress) {
   if (options.calib_dataset == "cnn_dailymail") {
     log_info(
         "--calib_dataset cnn_dailymail: Octavo downloads nothing; the model samples its own set");
@@ -110,7 +111,7 @@ CalibrationSet calibration_set(const QuantizeOptions& options, const ModelDir& m
       {.size = options.calib_size,
        .max_length = std::min(options.calib_max_seq_length, model.config.max_position),
        .seed = options.seed},
-      pool, progress);
+      device, progress);
 }
 
 std::function<void(int64_t, int64_t)> bar(Progress& progress, const char* message) {
@@ -130,6 +131,16 @@ std::vector<std::pair<std::string, double>> worst_modules(const ModelDir& model,
   auto errors = linear_errors(model, plan, sample, kernel_registry(), pool);
   errors.resize(std::min<size_t>(errors.size(), 10));
   return errors;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+int64_t peak_host_bytes() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} * 1024;
 }
 
 uint64_t directory_bytes(const std::filesystem::path& directory) {
@@ -156,14 +167,18 @@ QuantizeReport quantize(const QuantizeOptions& options, Progress& progress) {
   }
   ThreadPool pool(options.threads);
   const QuantFormat& format = find_quant_format(options.qformat);
-  const CalibrationSet set = calibration_set(options, model, pool, progress);
+  const std::shared_ptr<Device> device = open_device(resolve_device(options.device), pool);
+  const CalibrationSet set = calibration_set(options, model, *device, progress);
+  const auto calibration_start = std::chrono::steady_clock::now();
   const CalibrationStatistics statistics =
-      calibrate(model, set.samples, kernel_registry(), pool,
+      calibrate(model, set.samples, kernel_registry(), *device,
                 {.batch_size = options.batch_size,
                  .dtype = activation_dtype({.dtype = options.dtype}, model.config),
                  .observe_lm_head = options.quantize_lm_head,
                  .allow_nonfinite = options.allow_nonfinite,
+                 .max_memory = options.max_memory,
                  .progress = bar(progress, "calibrating layers")});
+  const double calibration_seconds = seconds_since(calibration_start);
   const QuantizationPlan plan = plan_quantization(model, format, statistics,
                                                   {.exclude_modules = options.exclude_modules,
                                                    .quantize_lm_head = options.quantize_lm_head,
@@ -182,11 +197,16 @@ QuantizeReport quantize(const QuantizeOptions& options, Progress& progress) {
                         .tokens = statistics.tokens,
                         .bytes_before = model.weight_bytes,
                         .bytes_after = directory_bytes(options.output_dir),
+                        .calibration_seconds = calibration_seconds,
+                        .device = device->properties().name,
+                        .peak_device_bytes = statistics.peak_device_bytes,
+                        .spilled_bytes = statistics.spilled_bytes,
+                        .peak_host_bytes = peak_host_bytes(),
                         .warnings = plan.warnings};
   // What is not finite was asked for, but cannot run.
   if (plan.nonfinite.empty()) add_sample_texts(report, options);
   report.worst_modules = worst_modules(model, plan, set.samples.front(), pool);
-  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  report.seconds = seconds_since(start);
   return report;
 }
 

@@ -2,13 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/self_calibration.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "api/registry.h"
 #include "builder/build.h"
-#include "core/host_device.h"
 #include "core/log.h"
 #include "runtime/engine.h"
 #include "runtime/runner.h"
@@ -18,9 +15,8 @@ namespace {
 
 constexpr int64_t kMaxBatch = 64;
 
-void require_memory(const ModelDir& model) {
-  const auto available = static_cast<uint64_t>(sysconf(_SC_AVPHYS_PAGES)) *
-                         static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+void require_memory(const ModelDir& model, const Device& device) {
+  const auto available = static_cast<uint64_t>(device.free_memory());
   if (model.weight_bytes <= available / 10 * 8) return;
   throw Error(ErrorCategory::kUsage, fmt::format("the model's {} bytes do not fit in the {} "
                                                  "available to let it sample its own calibration "
@@ -31,19 +27,20 @@ void require_memory(const ModelDir& model) {
 }  // namespace
 
 CalibrationSet sample_calibration_set(const ModelDir& model, const SelfCalibrationOptions& options,
-                                      ThreadPool& pool, Progress& progress) {
+                                      Device& device, Progress& progress) {
   if (model.config.bos_token_id < 0) {
     throw Error(ErrorCategory::kUsage,
                 "the model has no bos_token_id to sample from: give a file as --calib_dataset");
   }
-  require_memory(model);
+  require_memory(model, device);
   log_info("no --calib_dataset: the model samples its own set of {} texts", options.size);
   BuildConfig config;
   config.max_batch_size = std::min(kMaxBatch, options.size);
   config.max_seq_len = std::max<int64_t>(options.max_length, 2);
   config.max_num_tokens = 1024;
-  auto image = std::make_shared<EngineImage>(build_image(model, config, kernel_registry()));
-  HostDevice device(pool);
+  config.device = std::string(to_string(device.type()));
+  auto image =
+      std::make_shared<EngineImage>(build_image(model, config, kernel_registry(), &device));
   Runner runner(image, kernel_registry(), device, {});
   Engine engine({.scheduler = {.max_batch_size = static_cast<int32_t>(runner.max_batch_size()),
                                .max_num_tokens = static_cast<int32_t>(runner.max_num_tokens()),

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "core/thread_pool.h"
+#include "core/device.h"
 #include "model/model_dir.h"
 #include "octavo/progress.h"
 #include "quant/calibration_set.h"
@@ -19,6 +19,6 @@ struct SelfCalibrationOptions {
 // give the same set. Throws Error(kUsage) asking for --calib_dataset where the model does not fit
 // in memory or has no BOS.
 CalibrationSet sample_calibration_set(const ModelDir& model, const SelfCalibrationOptions& options,
-                                      ThreadPool& pool, Progress& progress);
+                                      Device& device, Progress& progress);
 
 }  // namespace octavo

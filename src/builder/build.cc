@@ -8,7 +8,8 @@
 #include "builder/apply_quantization.h"
 #include "builder/kernel_timer.h"
 #include "core/checked.h"
-#include "ops/device_kernels.h"
+#include "core/host_device.h"
+#include "model/place_tensor.h"
 #include "program/interpreter.h"
 #include "program/rewrite.h"
 
@@ -182,70 +183,47 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
   return blueprint;
 }
 
-Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source) {
-  Tensor tensor(weight.info.dtype, weight.info.shape);
+Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source, Device& device,
+                    const DeviceKernels* kernels) {
+  const int64_t bytes = weight.info.shape.elements() * size_of(weight.info.dtype);
+  Tensor tensor(device.allocate(bytes), 0, weight.info.dtype, weight.info.shape);
   if (!weight.literal.empty()) {
-    std::copy(weight.literal.begin(), weight.literal.end(), tensor.as<float>());
+    device.upload(tensor.data(), reinterpret_cast<const std::byte*>(weight.literal.data()), bytes);
     return tensor;
   }
-  std::byte* at = tensor.data();
-  const std::byte* end = at + tensor.bytes();
+  int64_t done = 0;
   for (const std::string& name : weight.parts) {
-    const Tensor part = read_tensor_as(source, name, weight.info.dtype);
-    // A NaN code would spread over every token without any other trace.
-    if (part.dtype() == DType::kE4M3) require_finite(source, name, part.view());
-    if (part.bytes() > end - at)
+    const int64_t left = (bytes - done) / size_of(weight.info.dtype);
+    const TensorView rest(tensor.data() + done, weight.info.dtype, {left});
+    done += place_tensor(source, name, rest, device, kernels, [&](const TensorView& part) {
+      // A NaN code would spread over every token without any other trace.
+      if (part.dtype == DType::kE4M3) require_finite(source, name, part);
+    });
+    if (done > bytes)
       throw bad_file(source.file_of(name), name,
                      "does not fit the Program's weight " + weight.name);
-    at = std::copy_n(part.data(), part.bytes(), at);
   }
-  if (at != end)
+  if (done != bytes)
     throw bad_file("", weight.name, "its parts have fewer bytes than the Program expects");
   return tensor;
 }
 
-namespace {
-
-// The weight made on the device itself, where all its parts follow from a pattern; not defined
-// elsewhere.
-Tensor fill_weight(const Blueprint::Weight& weight, const WeightSource& source, Device& device,
-                   const DeviceKernels& kernels) {
-  std::vector<std::pair<FillPattern, int64_t>> parts;
-  for (const std::string& name : weight.parts) {
-    const std::optional<FillPattern> pattern = source.fill_of(name);
-    if (!pattern || pattern->dtype != weight.info.dtype) return {};
-    parts.emplace_back(*pattern, source.info(name)->shape.elements());
-  }
-  if (parts.empty()) return {};
-  Tensor tensor(device.allocate(weight.info.shape.elements() * size_of(weight.info.dtype)), 0,
-                weight.info.dtype, weight.info.shape);
-  int64_t element = 0;
-  for (const auto& [pattern, count] : parts) {
-    kernels.fill({.pattern = pattern,
-                  .to = tensor.data() + element * size_of(weight.info.dtype),
-                  .count = count},
-                 {.stream = device.stream()});
-    element += count;
-  }
-  if (element != weight.info.shape.elements())
-    throw bad_file("", weight.name, "its parts have fewer elements than the Program expects");
-  return tensor;
+Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source) {
+  ThreadPool one_thread(1);
+  HostDevice host(one_thread);
+  return build_weight(weight, source, host, nullptr);
 }
-
-}  // namespace
 
 EngineImage build_image(const ModelDir& model, Blueprint blueprint, const KernelRegistry& registry,
                         Device* device, const std::function<void(int64_t, int64_t)>& progress) {
   EngineImage image{.config = std::move(blueprint.config), .plans = std::move(blueprint.plans)};
-  const DeviceKernels* kernels = device == nullptr ? nullptr : registry.beside(device->type());
+  ThreadPool one_thread(1);
+  HostDevice host(one_thread);
+  Device& target = device == nullptr ? host : *device;
   for (const Blueprint::Weight& weight : blueprint.weights) {
-    Tensor tensor;
-    if (kernels != nullptr) tensor = fill_weight(weight, *model.weights, *device, *kernels);
-    if (!tensor.defined()) {
-      tensor = build_weight(weight, *model.weights);
-      if (device != nullptr) tensor = on_device(std::move(tensor), *device);
-    }
-    image.weights.push_back({weight.name, std::move(tensor)});
+    image.weights.push_back(
+        {weight.name,
+         build_weight(weight, *model.weights, target, registry.beside(target.type()))});
     if (progress) progress(std::ssize(image.weights), std::ssize(blueprint.weights));
   }
   model.verify_unchanged();

@@ -40,6 +40,9 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
 
 // One weight of the blueprint as the engine stores it.
 Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source);
+// The same in the memory of a device, with the kernels that it has beside the ops.
+Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source, Device& device,
+                    const DeviceKernels* kernels);
 
 // The engine of a blueprint in memory: the weights end on `device`, or on the host where it is
 // null. `progress` is called with (weights done, weights in all).

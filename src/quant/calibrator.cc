@@ -3,13 +3,15 @@
 #include "quant/calibrator.h"
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 
 #include "core/checked.h"
-#include "core/host_device.h"
+#include "model/place_tensor.h"
+#include "program/engine_image.h"
 #include "program/interpreter.h"
 #include "program/step_buffers.h"
+#include "quant/hidden_states.h"
+#include "quant/tensor_observer.h"
 
 namespace octavo {
 namespace {
@@ -19,23 +21,34 @@ struct Group {
   Batch batch;
   SymbolValues sizes;
   size_t first_sample = 0;
-  std::map<TensorId, Tensor> carried;
+  size_t num_samples = 0;
+  HiddenStates carried;
+};
+
+// A tensor under observation, and where its statistics go.
+struct Observation {
+  std::string module;
+  const char* what = "";
+  std::vector<TensorStatistics*> targets;
 };
 
 class Calibration {
  public:
   Calibration(const ModelDir& model, const std::vector<std::vector<int32_t>>& samples,
-              const KernelRegistry& registry, ThreadPool& pool, const CalibrationOptions& options)
+              const KernelRegistry& registry, Device& device, const CalibrationOptions& options)
       : model_(model),
         options_(options),
-        device_(pool),
+        device_(device),
+        kernels_(registry.beside(device.type())),
         program_(model.architecture->emit(model.config, {.dtype = options.dtype})),
         lives_(lifetimes(program_)) {
     make_groups(samples);
     interpreter_ = std::make_unique<Interpreter>(
-        program_, first_candidates(program_, registry, maxima_), maxima_, device_);
+        program_, first_candidates(program_, registry, maxima_, device.type()), maxima_, device);
     buffers_ = std::make_unique<StepBuffers>(maxima_, device_);
     buffers_->bind_to(*interpreter_);
+    observer_ = std::make_unique<TensorObserver>(device, kernels_, program_.calls.size());
+    budget_ = std::make_unique<SpillBudget>(hidden_state_budget());
   }
 
   CalibrationStatistics run() {
@@ -62,6 +75,7 @@ class Calibration {
          first += static_cast<size_t>(options_.batch_size)) {
       Group group{.first_sample = first};
       const size_t end = std::min(samples.size(), first + static_cast<size_t>(options_.batch_size));
+      group.num_samples = end - first;
       for (size_t i = first; i < end; ++i) {
         group.batch.table_width =
             std::max(group.batch.table_width, ceil_div(std::ssize(samples[i]), kTokensPerBlock));
@@ -94,18 +108,44 @@ class Calibration {
 
   void run_layer(size_t begin, size_t end) {
     const std::vector<Tensor> bound = bind_layer(begin, end);
+    statistics_.peak_device_bytes =
+        std::max(statistics_.peak_device_bytes, free_at_start_ - device_.free_memory());
     for (Group& group : groups_) {
       buffers_->upload(group.batch);
-      for (const auto& [id, tensor] : group.carried) {
-        std::memcpy(interpreter_->view(id, group.sizes).data, tensor.data(),
-                    static_cast<size_t>(tensor.bytes()));
-      }
+      for (const TensorId id : group.carried.ids())
+        group.carried.restore(id, interpreter_->view(id, group.sizes), device_);
       last_input_ = kNoTensor;
       interpreter_->run(group.sizes, begin, end, [&](const Call& call, const Operands& operands) {
         see(group, call, operands);
       });
       carry(group, end);
+      harvest(group);
     }
+    device_.synchronize();  // the layer's weights are about to go
+    statistics_.spilled_bytes = budget_->spilled_bytes();
+  }
+
+  // Room for the weights of the largest layer stays free beside the hidden states.
+  int64_t hidden_state_budget() const {
+    const int64_t free = options_.max_memory > 0
+                             ? options_.max_memory - (free_at_start_ - device_.free_memory())
+                             : device_.free_memory() / 10 * 9;
+    return std::max<int64_t>(0, free - largest_layer_bytes());
+  }
+
+  int64_t largest_layer_bytes() const {
+    std::map<int, int64_t> bytes;
+    for (const Call& call : program_.calls) {
+      for (const TensorId id : call.inputs) {
+        if (id == kNoTensor) continue;
+        const ProgramTensor& tensor = program_.tensor(id);
+        if (tensor.kind == TensorKind::kWeight || tensor.kind == TensorKind::kCache)
+          bytes[call.layer] += evaluate(tensor.shape, maxima_).elements() * size_of(tensor.dtype);
+      }
+    }
+    int64_t largest = 0;
+    for (const auto& [layer, sum] : bytes) largest = std::max(largest, sum);
+    return largest;
   }
 
   // Weights and caches of these calls; the returned tensors own them.
@@ -117,7 +157,9 @@ class Calibration {
       if (tensor.kind == TensorKind::kWeight) {
         bound.push_back(load(id));
       } else if (tensor.kind == TensorKind::kCache) {
-        bound.emplace_back(tensor.dtype, evaluate(tensor.shape, maxima_));
+        const Shape shape = evaluate(tensor.shape, maxima_);
+        bound.emplace_back(device_.allocate(shape.elements() * size_of(tensor.dtype)), 0,
+                           tensor.dtype, shape);
       } else {
         return;
       }
@@ -131,17 +173,26 @@ class Calibration {
   }
 
   Tensor load(TensorId id) const {
+    const ProgramTensor& wanted = program_.tensor(id);
     const auto literal = program_.literals.find(id);
-    if (literal == program_.literals.end()) {
-      const std::string& name = program_.tensor(id).name;
-      Tensor weight = read_tensor_as(*model_.weights, name, program_.tensor(id).dtype);
-      if (!options_.allow_nonfinite)
-        require_finite(*model_.weights, name, weight.view(), kAllowNonFiniteHint);
-      return weight;
+    if (literal != program_.literals.end()) {
+      Tensor tensor(DType::kF32, {std::ssize(literal->second)});
+      std::copy(literal->second.begin(), literal->second.end(), tensor.as<float>());
+      return on_device(std::move(tensor), device_);
     }
-    Tensor tensor(DType::kF32, {std::ssize(literal->second)});
-    std::copy(literal->second.begin(), literal->second.end(), tensor.as<float>());
-    return tensor;
+    const Shape shape = evaluate(wanted.shape, maxima_);
+    Tensor weight(device_.allocate(shape.elements() * size_of(wanted.dtype)), 0, wanted.dtype,
+                  shape);
+    const int64_t bytes = place_tensor(
+        *model_.weights, wanted.name, weight.view(), device_, kernels_,
+        [&](const TensorView& read) {
+          if (!options_.allow_nonfinite)
+            require_finite(*model_.weights, wanted.name, read, kAllowNonFiniteHint);
+        });
+    if (bytes != weight.bytes())
+      throw bad_file(model_.weights->file_of(wanted.name), wanted.name,
+                     fmt::format("expected {} bytes, got {}", weight.bytes(), bytes));
+    return weight;
   }
 
   // Keeps what later layers read.
@@ -154,10 +205,7 @@ class Calibration {
         continue;
       if (lives_[i].first >= static_cast<int>(end) || lives_[i].last < static_cast<int>(end))
         continue;
-      const TensorView view = interpreter_->view(id, group.sizes);
-      Tensor copy(view.dtype, view.shape);
-      std::memcpy(copy.data(), view.data, static_cast<size_t>(view.bytes()));
-      group.carried.emplace(id, std::move(copy));
+      group.carried.save(id, interpreter_->view(id, group.sizes), device_, *budget_);
     }
   }
 
@@ -165,26 +213,45 @@ class Calibration {
     if (call.op == Op::kLinear) {
       // q, k and v read one tensor, gate and up another: each is observed once.
       if (call.inputs[0] != last_input_)
-        last_observed_ = observe_checked(group, call, operands.inputs[0], "input");
+        observe_tensor(group, call, operands.inputs[0], "input");
       last_input_ = call.inputs[0];
-      statistics_.inputs[call.module].merge(last_observed_);
+      observations_.back().targets.push_back(&statistics_.inputs[call.module]);
     } else if (call.op == Op::kKvAppend) {
-      statistics_.keys[call.module].merge(observe_checked(group, call, operands.inputs[0], "keys"));
-      statistics_.values[call.module].merge(
-          observe_checked(group, call, operands.inputs[1], "values"));
+      observe_tensor(group, call, operands.inputs[0], "keys");
+      observations_.back().targets.push_back(&statistics_.keys[call.module]);
+      observe_tensor(group, call, operands.inputs[1], "values");
+      observations_.back().targets.push_back(&statistics_.values[call.module]);
     }
     if (options_.observer) options_.observer(call, operands);
   }
 
-  TensorStatistics observe_checked(const Group& group, const Call& call, const TensorView& tensor,
-                                   const char* what) {
-    const ObservedTensor observed = observe(tensor);
-    if (observed.nonfinite > 0) {
-      throw bad_file(model_.path.string(), call.module,
-                     fmt::format("{} has {} values that are not finite in calibration sample {}",
-                                 what, observed.nonfinite, first_bad_sample(group, tensor)));
+  // The host looks at once, and so can name the sample of a bad value.
+  void observe_tensor(const Group& group, const Call& call, const TensorView& tensor,
+                      const char* what) {
+    observations_.push_back({.module = call.module, .what = what});
+    const ObservedTensor* observed = observer_->observe(tensor);
+    if (observed != nullptr && observed->nonfinite > 0)
+      throw not_finite(observations_.back(), *observed, first_bad_sample(group, tensor));
+  }
+
+  Error not_finite(const Observation& observation, const ObservedTensor& observed,
+                   size_t sample) const {
+    return bad_file(model_.path.string(), observation.module,
+                    fmt::format("{} has {} values that are not finite in calibration sample {}",
+                                observation.what, observed.nonfinite, sample));
+  }
+
+  // Reads what this group's run showed.
+  void harvest(const Group& group) {
+    const std::vector<ObservedTensor> observed = observer_->finish();
+    OCTAVO_CHECK(observed.size() == observations_.size());
+    for (size_t i = 0; i < observed.size(); ++i) {
+      if (observed[i].nonfinite > 0)
+        throw not_finite(observations_[i], observed[i], group.first_sample);
+      for (TensorStatistics* target : observations_[i].targets)
+        target->merge(observed[i].statistics);
     }
-    return observed.statistics;
+    observations_.clear();
   }
 
   // The sample that the first row with a value that is not finite belongs to.
@@ -196,33 +263,37 @@ class Calibration {
       while (sequence + 1 < group.batch.query_start.size() &&
              group.batch.query_start[sequence + 1] <= row)
         ++sequence;
-      if (observe(one).nonfinite > 0) break;
+      if (octavo::observe(one).nonfinite > 0) break;
     }
     return group.first_sample + sequence;
   }
 
   const ModelDir& model_;
   const CalibrationOptions& options_;
-  HostDevice device_;
+  Device& device_;
+  const DeviceKernels* kernels_;
+  int64_t free_at_start_ = device_.free_memory();
   Program program_;
   std::vector<Lifetime> lives_;
   std::vector<Group> groups_;
   SymbolValues maxima_;
   std::unique_ptr<Interpreter> interpreter_;
   std::unique_ptr<StepBuffers> buffers_;
+  std::unique_ptr<TensorObserver> observer_;
+  std::unique_ptr<SpillBudget> budget_;
   CalibrationStatistics statistics_;
   TensorId last_input_ = kNoTensor;
-  TensorStatistics last_observed_;
+  std::vector<Observation> observations_;  // of the group that runs
 };
 
 }  // namespace
 
 CalibrationStatistics calibrate(const ModelDir& model,
                                 const std::vector<std::vector<int32_t>>& samples,
-                                const KernelRegistry& registry, ThreadPool& pool,
+                                const KernelRegistry& registry, Device& device,
                                 const CalibrationOptions& options) {
   OCTAVO_CHECK(!samples.empty() && options.batch_size > 0);
-  return Calibration(model, samples, registry, pool, options).run();
+  return Calibration(model, samples, registry, device, options).run();
 }
 
 }  // namespace octavo

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/host_device.h"
 #include "numerics/bf16.h"
 #include "numerics/scale.h"
 #include "quant/calibrator.h"
@@ -85,7 +86,8 @@ std::vector<std::pair<std::string, double>> linear_errors(const ModelDir& model,
                                       weight_scale->second, registry, pool);
     errors.emplace_back(call.module, relative_error(operands.outputs[0], y.view()));
   };
-  calibrate(model, {sample}, registry, pool, {.allow_nonfinite = true, .observer = observer});
+  HostDevice device(pool);
+  calibrate(model, {sample}, registry, device, {.allow_nonfinite = true, .observer = observer});
   std::stable_sort(errors.begin(), errors.end(),
                    [](const auto& a, const auto& b) { return a.second > b.second; });
   return errors;

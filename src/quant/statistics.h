@@ -43,6 +43,8 @@ struct CalibrationStatistics {
   std::map<std::string, TensorStatistics> values;
   int64_t samples = 0;
   int64_t tokens = 0;
+  int64_t peak_device_bytes = 0;  // that calibration took of the device
+  int64_t spilled_bytes = 0;      // of hidden states, on the host
 };
 
 }  // namespace octavo

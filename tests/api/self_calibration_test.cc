@@ -7,6 +7,7 @@
 #include <set>
 
 #include "api/api_support.h"
+#include "core/host_device.h"
 #include "io/test_support.h"
 
 namespace octavo {
@@ -15,11 +16,12 @@ namespace {
 class SelfCalibrationTest : public testing::Test {
  protected:
   CalibrationSet sample(const SelfCalibrationOptions& options) {
-    return sample_calibration_set(model_, options, pool_, silent_);
+    return sample_calibration_set(model_, options, device_, silent_);
   }
 
   ModelDir model_ = open_model_dir(kPocket);
   ThreadPool pool_;
+  HostDevice device_{pool_};
   SilentProgress silent_;
 };
 

@@ -27,7 +27,8 @@ Samples samples() {
 CalibrationStatistics run(const ModelDir& model, const CalibrationOptions& options,
                           int threads = 1) {
   ThreadPool pool(threads);
-  return calibrate(model, samples(), cpu_registry(), pool, options);
+  HostDevice device(pool);
+  return calibrate(model, samples(), cpu_registry(), device, options);
 }
 
 void expect_equal(const std::map<std::string, TensorStatistics>& a,
@@ -150,8 +151,9 @@ TEST(Calibrator, ANaNNamesModuleAndSample) {
   only.erase(only.begin() + 3);
   for (const int64_t batch_size : {1, 2, 4}) {
     ThreadPool pool(1);
+    HostDevice device(pool);
     try {
-      calibrate(model, only, cpu_registry(), pool,
+      calibrate(model, only, cpu_registry(), device,
                 {.batch_size = batch_size, .allow_nonfinite = true});
       FAIL();
     } catch (const Error& error) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "backend/cpu/kernels.h"
+#include "core/host_device.h"
 #include "io/json.h"
 #include "io/test_support.h"
 #include "quant/calibrator.h"
@@ -18,8 +19,9 @@ QuantizationPlan make_plan(const ModelDir& model, int threads) {
   KernelRegistry registry;
   registry.add(cpu_kernels());
   ThreadPool pool(threads);
+  HostDevice device(pool);
   const CalibrationStatistics statistics =
-      calibrate(model, {{0, 17, 99, 1000}, {0, 5, 6}}, registry, pool, {});
+      calibrate(model, {{0, 17, 99, 1000}, {0, 5, 6}}, registry, device, {});
   return plan_quantization(model, find_quant_format("fp8"), statistics, {.fp8_kv_cache = true});
 }
 

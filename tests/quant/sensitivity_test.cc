@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/host_device.h"
 #include "model/tiny_model.h"
 #include "quant/calibrator.h"
 
@@ -14,7 +15,7 @@ class SensitivityTest : public testing::Test {
  protected:
   SensitivityTest()
       : plan_(plan_quantization(model_, find_quant_format("fp8"),
-                                calibrate(model_, {sample_}, cpu_registry(), pool_, {}), {})) {}
+                                calibrate(model_, {sample_}, cpu_registry(), device_, {}), {})) {}
 
   std::vector<std::pair<std::string, double>> errors() {
     return linear_errors(model_, plan_, sample_, cpu_registry(), pool_);
@@ -23,6 +24,7 @@ class SensitivityTest : public testing::Test {
   ModelDir model_ = tiny_model();
   std::vector<int32_t> sample_ = {0, 9, 31, 60, 4, 4, 17};
   ThreadPool pool_{1};
+  HostDevice device_{pool_};
   QuantizationPlan plan_;
 };
 

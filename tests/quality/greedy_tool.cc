@@ -1,0 +1,109 @@
+// Greedy continuations of the first tokens of documents, as JSON: for comparing devices.
+// SPDX-License-Identifier: Apache-2.0
+//
+// greedy_tool MODEL_DIR DATASET DEVICE [deterministic] [batch=N] [without=KERNEL]: 32 tokens after
+// the first 64 of each of 32 documents, N at a time.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "api/devices.h"
+#include "api/model_source.h"
+#include "api/registry.h"
+#include "builder/build.h"
+#include "runtime/engine.h"
+#include "text/documents.h"
+
+namespace octavo {
+namespace {
+
+constexpr size_t kDocuments = 32;
+constexpr size_t kPromptTokens = 64;
+constexpr int64_t kTokens = 32;
+
+struct Settings {
+  std::string model, dataset, device;
+  bool deterministic = false;
+  int64_t batch = kDocuments;
+  std::string without;
+};
+
+KernelRegistry registry_without(const std::string& name) {
+  KernelRegistry registry;
+  for (const Kernel& kernel : kernel_registry().all()) {
+    if (kernel.name != name) registry.add({&kernel, 1});
+  }
+  if (const DeviceKernels* beside = kernel_registry().beside(DeviceType::kCuda))
+    registry.add(*beside);
+  return registry;
+}
+
+nlohmann::json generate(const Settings& settings) {
+  ThreadPool pool;
+  const std::shared_ptr<Device> device = open_device(resolve_device(settings.device), pool);
+  const KernelRegistry registry = registry_without(settings.without);
+  const ModelDir model = open_model_dir(settings.model);
+  const BuildConfig config{.device = settings.device,
+                           .max_batch_size = settings.batch,
+                           .max_num_tokens = 2048,
+                           .max_seq_len = 128,
+                           .deterministic = settings.deterministic};
+  const auto image =
+      std::make_shared<EngineImage>(build_image(model, config, registry, device.get()));
+  Runner runner(image, registry, *device, {});
+  Engine engine({.scheduler = {.max_batch_size = static_cast<int32_t>(runner.max_batch_size()),
+                               .max_num_tokens = static_cast<int32_t>(runner.max_num_tokens()),
+                               .max_seq_len = 128,
+                               .tokens_per_block = static_cast<int32_t>(config.tokens_per_block),
+                               .num_blocks = static_cast<int32_t>(runner.num_blocks())},
+                 .vocab_size = model.config.vocab_size},
+                runner);
+  const Tokenizer tokenizer = Tokenizer::load(settings.model);
+  const Documents documents = read_documents(settings.dataset, {});
+  std::vector<std::vector<int32_t>> outputs;
+  for (const std::string& text : documents.texts) {
+    std::vector<int32_t> ids = tokenizer.encode(text, /*add_special_tokens=*/true);
+    if (ids.size() < kPromptTokens || outputs.size() == kDocuments) continue;
+    ids.resize(kPromptTokens);
+    Request request{.prompt_token_ids = std::move(ids)};
+    request.sampling.max_tokens = kTokens;
+    request.sampling.ignore_eos = true;
+    request.on_finish = [&outputs, i = outputs.size()](RequestOutput output) {
+      outputs[i] = std::move(output.token_ids);
+    };
+    outputs.emplace_back();
+    engine.submit(std::move(request));
+  }
+  engine.run_until_idle();
+  return outputs;
+}
+
+Settings settings_of(int argc, char** argv) {
+  Settings settings{.model = argv[1], .dataset = argv[2], .device = argv[3]};
+  for (int i = 4; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "deterministic") settings.deterministic = true;
+    if (word.starts_with("batch=")) settings.batch = std::stoll(word.substr(6));
+    if (word.starts_with("without=")) settings.without = word.substr(8);
+  }
+  return settings;
+}
+
+}  // namespace
+}  // namespace octavo
+
+int main(int argc, char** argv) {
+  if (argc < 4) {
+    fmt::print(stderr,
+               "usage: greedy_tool MODEL_DIR DATASET DEVICE [deterministic] [batch=N] "
+               "[without=KERNEL]\n");
+    return 2;
+  }
+  try {
+    fmt::print("{}\n", octavo::generate(octavo::settings_of(argc, argv)).dump());
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "error: {}\n", error.what());
+    return 1;
+  }
+}
