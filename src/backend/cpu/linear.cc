@@ -90,6 +90,7 @@ constexpr Kernel gemm_kernel(std::string_view name) {
 
 constexpr std::array kKernels = {
 #if OCTAVO_X86_64
+    gemm_kernel<kGemmAmx>("cpu_linear_amx"),
     gemm_kernel<kGemmAvx512Bf16>("cpu_linear_avx512_bf16"),
     gemm_kernel<kGemmAvx512>("cpu_linear_avx512"),
     gemm_kernel<kGemmAvx2>("cpu_linear_avx2"),
