@@ -1,8 +1,7 @@
 // A whole model on the CPU: decode against read bandwidth, prefill against a oneDNN bf16 GEMM.
 // SPDX-License-Identifier: Apache-2.0
 //
-// cpu_model_bench [configs/llama-3.2-1b]: dummy FP8 weights. Prints a table to stderr and JSON to
-// stdout.
+// Dummy FP8 weights. Prints a table to stderr and JSON to stdout.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 
 #include "api/model_source.h"
 #include "api/registry.h"
+#include "kernels/bench_options.h"
 #include "kernels/onednn_gemm.h"
 #include "kernels/read_bandwidth.h"
 #include "program/interpreter.h"
@@ -106,6 +106,8 @@ nlohmann::ordered_json run(const std::string& model_dir) {
   const double gemms = median(onednn);
   return {{"model", std::filesystem::path(model_dir).filename().string()},
           {"threads", pool.size()},
+          {"cpu_level", to_string(cpu_level())},
+          {"onednn", onednn_version()},
           {"weight_bytes_a_step", bytes},
           {"read_bandwidth_gb_s", bandwidth / 1e9},
           {"decode_ms", 1e3 * median(decode)},
@@ -121,7 +123,14 @@ nlohmann::ordered_json run(const std::string& model_dir) {
 }  // namespace octavo
 
 int main(int argc, char** argv) {
-  const std::string model = argc > 1 ? argv[1] : "configs/llama-3.2-1b";
+  CLI::App app("Times decode and prefill of a whole model on the CPU; JSON goes to stdout.");
+  std::string model = "configs/llama-3.2-1b";
+  app.add_option("model_dir", model, "a folder that holds at least config.json")
+      ->capture_default_str();
+  octavo::CpuLevel level = octavo::detected_cpu_level();
+  octavo::add_cpu_level(app, level);
+  CLI11_PARSE(app, argc, argv);
+  const octavo::CpuLevelLimit limit(level);
   const nlohmann::ordered_json report = octavo::run(model);
   fmt::print(stderr,
              "decode  {:8.1f} ms a token: {:.1f} GB/s, {:.0f} % of the measured {:.1f} GB/s (at "
