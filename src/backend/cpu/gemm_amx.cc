@@ -12,130 +12,26 @@
 #include "backend/cpu/gemm.h"
 
 #if OCTAVO_X86_64
-#include <utility>
-
 #include "core/checked.h"
 
 #define OCTAVO_GEMM_TARGET                                   \
   __attribute__((                                            \
       target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi" \
              ",avx512bf16,amx-tile,amx-bf16")))
-#include "backend/cpu/gemm_bf16_isa.h"
+#include "backend/cpu/gemm_amx_tiles.h"
 
 namespace octavo {
 namespace {
 
-constexpr int64_t kStep = Bf16Isa::kStep;
-constexpr int64_t kTile = 16;          // rows of a tile, and 4-byte elements of one of its rows
-constexpr int64_t kPanel = 2 * kTile;  // rows of x, and of the weight, of four tiles of sums
-constexpr int64_t kTileFloats = kTile * kTile;
-constexpr int64_t kPanelFloats = 4 * kTileFloats;
 // A decoded chunk of a weight panel takes two thirds of the L1 cache. A block's chunk of x stays in
 // L2 with the block's sums; the decoding of a chunk is spread over the block's rows.
 constexpr int64_t kChunkSteps = 16;
 constexpr int64_t kBlockRows = 512;
 constexpr int64_t kBlockColumns = 128;
 constexpr int64_t kMinBlocks = 32;
-constexpr int64_t kFewRowsPieceBytes = 64 << 10;
-
-// Around tile instructions that read or write what `address` points to: the compiler's intrinsics
-// do not tell it that they do.
-inline __attribute__((always_inline)) void order_memory(const void* address) {
-  asm volatile("" : : "r"(address) : "memory");
-}
-
-// The shapes of the eight tiles: 0 … 3 sums of (half of the weight panel, half of the x panel),
-// 4 and 5 halves of the weight panel, 6 and 7 halves of the x panel.
-struct alignas(64) TileShapes {
-  uint8_t palette = 1;
-  uint8_t start_row = 0;
-  uint8_t reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
-};
-static_assert(sizeof(TileShapes) == 64);
-
-// Rows of the halves of a panel of x.
-struct Halves {
-  explicit Halves(int64_t rows) : left(std::min(kTile, rows)), right(rows - left) {}
-  int64_t left;
-  int64_t right;
-};
-
-// The tiles of this thread while it lives.
-class Tiles {
- public:
-  Tiles() = default;
-  Tiles(const Tiles&) = delete;
-  Tiles& operator=(const Tiles&) = delete;
-  OCTAVO_GEMM_TARGET ~Tiles() { _tile_release(); }
-
-  // Makes them fit panels of so many rows of x.
-  OCTAVO_GEMM_TARGET void configure(int64_t x_rows) {
-    if (x_rows == x_rows_) return;
-    x_rows_ = x_rows;
-    const Halves halves(x_rows);
-    TileShapes shapes;
-    const auto shape = [&](int tile, int64_t columns) {
-      shapes.row_bytes[tile] = static_cast<uint16_t>(4 * columns);
-      shapes.rows[tile] = columns > 0 ? kTile : 0;
-    };
-    for (const int tile : {0, 2, 6}) shape(tile, halves.left);
-    for (const int tile : {1, 3, 7}) shape(tile, halves.right);
-    for (const int tile : {4, 5}) shape(tile, kTile);
-    order_memory(&shapes);
-    _tile_loadconfig(&shapes);
-  }
-
- private:
-  int64_t x_rows_ = 0;
-};
-
-// sums [4 tiles, column, row] of a panel += weight [steps, kPanel, kStep] · x [steps, halves].
-template <bool kTwoHalves>
-OCTAVO_GEMM_TARGET void multiply_panel(const GemmTile& tile) {
-  constexpr int64_t kTileRowBytes = 64;
-  const Halves halves(tile.x_rows);
-  const auto* x = static_cast<const std::byte*>(tile.x);
-  const auto* weight = static_cast<const std::byte*>(tile.weight);
-  order_memory(tile.partial);
-  if (tile.first) {
-    _tile_zero(0);
-    _tile_zero(2);
-    if (kTwoHalves) {
-      _tile_zero(1);
-      _tile_zero(3);
-    }
-  } else {
-    _tile_loadd(0, tile.partial, kTileRowBytes);
-    _tile_loadd(2, tile.partial + 2 * kTileFloats, kTileRowBytes);
-    if (kTwoHalves) {
-      _tile_loadd(1, tile.partial + kTileFloats, kTileRowBytes);
-      _tile_loadd(3, tile.partial + 3 * kTileFloats, kTileRowBytes);
-    }
-  }
-  for (int64_t step = 0; step < tile.steps; ++step) {
-    _tile_loadd(6, x, 4 * halves.left);
-    _tile_loadd(4, weight, kTileRowBytes);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(5, weight + kTile * kTileRowBytes, kTileRowBytes);
-    _tile_dpbf16ps(2, 5, 6);
-    if (kTwoHalves) {
-      _tile_loadd(7, x + kTileRowBytes * halves.left, 4 * halves.right);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_dpbf16ps(3, 5, 7);
-    }
-    x += kTileRowBytes * tile.x_rows;
-    weight += kPanel * kTileRowBytes;
-  }
-  _tile_stored(0, tile.partial, kTileRowBytes);
-  _tile_stored(2, tile.partial + 2 * kTileFloats, kTileRowBytes);
-  if (kTwoHalves) {
-    _tile_stored(1, tile.partial + kTileFloats, kTileRowBytes);
-    _tile_stored(3, tile.partial + 3 * kTileFloats, kTileRowBytes);
-  }
-  order_memory(tile.partial);
-}
+constexpr int64_t kFewRowsPieceBytes = 128 << 10;
+constexpr int64_t kAheadElements = 512;  // of a weight's row that few rows of x read
+constexpr int64_t kAheadSteps = 2;       // of x, in blocks
 
 // out[i, r] = in[r, i] of 4-byte elements; `rows` and `out_rows` at most 16. Rows of `in` lie
 // kTile elements apart; each row of `out` takes `rows` elements.
@@ -182,6 +78,101 @@ OCTAVO_GEMM_TARGET void transpose(const void* in, int64_t rows, void* out, int64
   }
 }
 
+// One chunk of a weight panel times a panel of x, whose successor is read next.
+struct PanelProduct {
+  const std::byte* x;       // [steps, halves]
+  const std::byte* next_x;  // as large
+  const std::byte* weight;  // [steps, kPanel, kStep]
+  int64_t x_rows;
+  int64_t steps;
+  bool first;   // start from zero, or from what `sums` holds
+  float* sums;  // [4 tiles, column, row]
+};
+
+template <bool kTwoHalves>
+OCTAVO_GEMM_TARGET void multiply_panel(const PanelProduct& product) {
+  const Halves halves(product.x_rows);
+  const int64_t x_step_bytes = kTileRowBytes * product.x_rows;
+  order_memory(product.weight);
+  product.first ? zero_sums<kTwoHalves>() : load_sums<kTwoHalves>(product.sums);
+  for (int64_t step = 0; step < product.steps; ++step) {
+    // Tile loads do not wake the hardware's prefetcher.
+    const int64_t ahead = step + kAheadSteps;
+    const std::byte* fetched = ahead < product.steps
+                                   ? product.x + ahead * x_step_bytes
+                                   : product.next_x + (ahead - product.steps) * x_step_bytes;
+    for (int64_t offset = 0; offset < x_step_bytes; offset += 64) {
+      __builtin_prefetch(fetched + offset, /*write=*/0, /*locality=*/3);
+    }
+    add_step<kTwoHalves>(product.x + step * x_step_bytes, product.weight + step * kWeightStepBytes,
+                         halves);
+  }
+  store_sums<kTwoHalves>(product.sums);
+}
+
+// Two steps of a weight panel, at `k` of its rows, decoded; past the end there are zeros.
+template <typename T>
+OCTAVO_GEMM_TARGET inline __attribute__((always_inline)) void decode_steps(const GemmRows& weight,
+                                                                           int64_t k,
+                                                                           std::byte* out) {
+  const T* row = reinterpret_cast<const T*>(weight.data) + k;
+  const int64_t left = weight.depth - k;
+  // What is read next is further along the rows, or the beginning of the next panel's.
+  const int64_t ahead = left > kAheadElements
+                            ? kAheadElements
+                            : kAheadElements + kPanel * weight.row_stride - weight.depth;
+  auto* first = reinterpret_cast<uint16_t*>(out);
+  uint16_t* second = first + kPanel * kStep;
+  for (int64_t r = 0; r < kPanel; ++r) {
+    prefetch_l2<2 * kStep * sizeof(T)>(row + ahead);
+    const auto pair = left >= 2 * kStep ? AmxIsa::decode_pair(row) : AmxIsa::decode_pair(row, left);
+    AmxIsa::store(first + r * kStep, pair.first);
+    AmxIsa::store(second + r * kStep, pair.second);
+    if (r + 1 < weight.rows) row += weight.row_stride;  // the last one repeats
+  }
+}
+
+// sums [4 tiles, column, row] of all of K of one panel of x and at most kPanel rows of the weight.
+// Decoding runs ahead of the products, so that neither waits for the other.
+template <typename T, bool kTwoHalves>
+OCTAVO_GEMM_TARGET void multiply_rows(const std::byte* x, int64_t x_rows, const GemmRows& weight,
+                                      float* sums) {
+  constexpr int64_t kSlots = 4;
+  alignas(64) std::byte decoded[kSlots][2 * kWeightStepBytes];
+  const Halves halves(x_rows);
+  const int64_t steps = ceil_div(weight.depth, kStep);
+  zero_sums<kTwoHalves>();
+  decode_steps<T>(weight, 0, decoded[0]);
+  for (int64_t step = 0; step < steps; step += 2) {
+    const int64_t next = step / 2 + 1;
+    if (next * 2 < steps) decode_steps<T>(weight, next * 2 * kStep, decoded[next % kSlots]);
+    const std::byte* slot = decoded[(next - 1) % kSlots];
+    order_memory(slot);
+    add_step<kTwoHalves>(x, slot, halves);
+    x += kTileRowBytes * x_rows;
+    if (step + 1 == steps) break;
+    add_step<kTwoHalves>(x, slot + kWeightStepBytes, halves);
+    x += kTileRowBytes * x_rows;
+  }
+  store_sums<kTwoHalves>(sums);
+}
+
+// How a type of weight is read.
+struct WeightReader {
+  void (*pack)(const GemmRows& source, int64_t panel_rows, void* panel);
+  void (*multiply_half)(const std::byte* x, int64_t x_rows, const GemmRows& weight, float* sums);
+  void (*multiply_halves)(const std::byte* x, int64_t x_rows, const GemmRows& weight, float* sums);
+};
+
+template <typename T>
+constexpr WeightReader kWeightReader = {.pack = pack_rows<AmxIsa, T>,
+                                        .multiply_half = multiply_rows<T, false>,
+                                        .multiply_halves = multiply_rows<T, true>};
+
+const WeightReader& weight_reader(DType dtype) {
+  return dtype == DType::kBF16 ? kWeightReader<bf16> : kWeightReader<e4m3>;
+}
+
 // One half of a panel of x, at most 16 rows, into its tiles: [steps, 16 pairs, rows, pair].
 void pack_half(const GemmSource& source, const GemmRows& x, std::byte* out, int64_t step_bytes) {
   constexpr int64_t kRowBytes = kStep * sizeof(uint16_t);
@@ -216,41 +207,58 @@ class AmxBlock {
  public:
   AmxBlock(const AmxGemm& gemm, int64_t first_row, int64_t first_column, int64_t columns)
       : gemm_(gemm),
-        weight_(*kGemmAmx.source(gemm.weight.dtype)),
+        reader_(weight_reader(gemm.weight.dtype)),
         first_panel_(first_row / kPanel),
         panels_(std::min(kBlockRows / kPanel, gemm.panels() - first_panel_)),
         first_column_(first_column),
         columns_(columns) {}
 
   void run() {
-    for (int64_t step = 0; step < gemm_.steps(); step += kChunkSteps) {
-      for (int64_t column = 0; column < columns_; column += kPanel) add_chunk(column, step);
+    if (gemm_.panels() == 1) {
+      for (int64_t column = 0; column < columns_; column += kPanel) multiply_few_rows(column);
+    } else {
+      for (int64_t step = 0; step < gemm_.steps(); step += kChunkSteps) {
+        for (int64_t column = 0; column < columns_; column += kPanel) add_chunk(column, step);
+      }
     }
     for (int64_t panel = 0; panel < panels_; ++panel) store(panel);
   }
 
  private:
+  GemmRows weight_rows(int64_t column) const {
+    return gemm_.weight.slice_rows(first_column_ + column, std::min(kPanel, columns_ - column));
+  }
+
+  void multiply_few_rows(int64_t column) {
+    const int64_t x_rows = gemm_.x.rows;
+    tiles_.configure(x_rows);
+    const auto multiply = x_rows > kTile ? reader_.multiply_halves : reader_.multiply_half;
+    multiply(gemm_.panel(0), x_rows, weight_rows(column), sums(0, column));
+  }
+
   // A chunk of K of a weight panel, times all rows of the block.
   void add_chunk(int64_t column, int64_t step) {
     const int64_t steps = std::min(kChunkSteps, gemm_.steps() - step);
-    const int64_t begin = step * kStep;
-    const int64_t depth = std::min(steps * kStep, gemm_.weight.depth - begin);
-    const int64_t columns = std::min(kPanel, columns_ - column);
-    weight_.pack(gemm_.weight.slice_rows(first_column_ + column, columns).slice_depth(begin, depth),
-                 kPanel, weight_panel_.data());
+    const int64_t depth = std::min(steps * kStep, gemm_.weight.depth - step * kStep);
+    reader_.pack(weight_rows(column).slice_depth(step * kStep, depth), kPanel,
+                 weight_panel_.data());
     for (int64_t panel = 0; panel < panels_; ++panel) {
       const int64_t x_rows = gemm_.panel_rows(first_panel_ + panel);
-      const GemmTile tile{
-          .x = gemm_.panel(first_panel_ + panel) + begin * x_rows * 2,
-          .weight = weight_panel_.data(),
-          .x_rows = x_rows,
-          .steps = steps,
-          .first = step == 0,
-          .partial = sums(panel, column),
-      };
+      const PanelProduct product{.x = x_chunk(panel, step),
+                                 .next_x = x_chunk(panel + 1 < panels_ ? panel + 1 : 0, step),
+                                 .weight = weight_panel_.data(),
+                                 .x_rows = x_rows,
+                                 .steps = steps,
+                                 .first = step == 0,
+                                 .sums = sums(panel, column)};
       tiles_.configure(x_rows);
-      x_rows > kTile ? multiply_panel<true>(tile) : multiply_panel<false>(tile);
+      x_rows > kTile ? multiply_panel<true>(product) : multiply_panel<false>(product);
     }
+  }
+
+  const std::byte* x_chunk(int64_t panel, int64_t step) const {
+    const int64_t index = first_panel_ + panel;
+    return gemm_.panel(index) + step * kTileRowBytes * gemm_.panel_rows(index);
   }
 
   void store(int64_t panel) {
@@ -274,13 +282,13 @@ class AmxBlock {
   }
 
   const AmxGemm& gemm_;
-  const GemmSource& weight_;
+  const WeightReader& reader_;
   int64_t first_panel_;
   int64_t panels_;
   int64_t first_column_;
   int64_t columns_;
   Tiles tiles_;
-  alignas(64) std::array<std::byte, kChunkSteps * kPanel * kStep * 2> weight_panel_;
+  alignas(64) std::array<std::byte, kChunkSteps * kWeightStepBytes> weight_panel_;
   // [panel of x, panel of the weight, tile, column, row]
   alignas(64) std::array<float, kBlockRows * kBlockColumns> sums_;
   alignas(64) std::array<float, kPanel * kBlockColumns> rows_;
@@ -292,10 +300,10 @@ void AmxGemm::pack_x() const {
     for (int64_t index = begin; index < end; ++index) {
       const GemmRows rows = x.slice_rows(index * kPanel, panel_rows(index));
       const Halves halves(rows.rows);
-      const int64_t step_bytes = 64 * rows.rows;
+      const int64_t step_bytes = kTileRowBytes * rows.rows;
       pack_half(source, rows.slice_rows(0, halves.left), panel(index), step_bytes);
-      pack_half(source, rows.slice_rows(halves.left, halves.right), panel(index) + 64 * halves.left,
-                step_bytes);
+      pack_half(source, rows.slice_rows(halves.left, halves.right),
+                panel(index) + kTileRowBytes * halves.left, step_bytes);
     }
   });
 }
@@ -328,8 +336,8 @@ void AmxGemm::run() const {
 void multiply(const GemmCall& call) { AmxGemm{call}.run(); }
 
 constexpr std::array<GemmSource, 2> kSources = {
-    GemmSource{.dtype = DType::kBF16, .pack = pack_rows<Bf16Isa, bf16>, .dot = nullptr},
-    GemmSource{.dtype = DType::kE4M3, .pack = pack_rows<Bf16Isa, e4m3>, .dot = nullptr}};
+    GemmSource{.dtype = DType::kBF16, .pack = pack_rows<AmxIsa, bf16>, .dot = nullptr},
+    GemmSource{.dtype = DType::kE4M3, .pack = pack_rows<AmxIsa, e4m3>, .dot = nullptr}};
 
 }  // namespace
 

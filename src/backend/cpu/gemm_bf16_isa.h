@@ -91,7 +91,6 @@ struct Bf16Isa {
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
   }
 
- private:
   // Bits of the first `count` of 64 elements; count < 64.
   OCTAVO_INLINE uint64_t first(int64_t count) { return (uint64_t{1} << count) - 1; }
 
