@@ -17,7 +17,7 @@
 #include "core/checked.h"
 #include "kernels/bench_options.h"
 #include "kernels/onednn_gemm.h"
-#include "kernels/read_bandwidth.h"
+#include "measure/read_bandwidth.h"
 #include "numerics/bf16.h"
 #include "numerics/e4m3.h"
 

@@ -14,7 +14,8 @@
 #include "api/registry.h"
 #include "kernels/bench_options.h"
 #include "kernels/onednn_gemm.h"
-#include "kernels/read_bandwidth.h"
+#include "measure/read_bandwidth.h"
+#include "measure/step_bytes.h"
 #include "program/interpreter.h"
 
 namespace octavo {
@@ -43,19 +44,6 @@ Step one_sequence(int64_t id, int32_t first, int32_t count, const SamplingParams
   for (int32_t i = 0; i < count; ++i) sequence.tokens.push_back((first + i) % 1000 + 10);
   for (int32_t block = 0; block * 32 < first + count; ++block) sequence.blocks.push_back(block);
   return {.id = id, .sequences = {sequence}, .num_tokens = count};
-}
-
-// Bytes of weights that a decode step reads: all of them, and one row of an embedding that is not
-// also lm_head.
-int64_t step_bytes(const EngineImage& image) {
-  const Program& program = image.plans.front().program;
-  int64_t bytes = 0;
-  for (const Call& call : program.calls) {
-    if (call.op != Op::kLinear) continue;
-    const ProgramTensor& weight = program.tensor(call.inputs[1]);
-    bytes += evaluate(weight.shape, {}).elements() * size_of(weight.dtype);
-  }
-  return bytes;
 }
 
 // oneDNN's time for the same GEMMs, bf16, without lm_head: [tokens, in] × [out, in].
@@ -102,7 +90,8 @@ nlohmann::ordered_json run(const std::string& model_dir) {
     windows.push_back(stream.time_window(kWindowBytes, pool));
   }
   const double bandwidth = static_cast<double>(kWindowBytes) / median(windows);
-  const double bytes = static_cast<double>(step_bytes(*model.image));
+  const double bytes =
+      static_cast<double>(weight_bytes_per_step(model.image->plans.front().program));
   const double gemms = median(onednn);
   return {{"model", std::filesystem::path(model_dir).filename().string()},
           {"threads", pool.size()},

@@ -26,12 +26,13 @@ namespace {
 // A decoded chunk of a weight panel takes two thirds of the L1 cache. A block's chunk of x stays in
 // L2 with the block's sums; the decoding of a chunk is spread over the block's rows.
 constexpr int64_t kChunkSteps = 16;
-constexpr int64_t kBlockRows = 512;
+constexpr int64_t kBlockRows = 256;
 constexpr int64_t kBlockColumns = 128;
 constexpr int64_t kMinBlocks = 32;
-constexpr int64_t kFewRowsPieceBytes = 128 << 10;
-constexpr int64_t kAheadElements = 512;  // of a weight's row that few rows of x read
-constexpr int64_t kAheadSteps = 2;       // of x, in blocks
+// Few rows read the weight in small pieces, so that the threads end together, and fetch this far
+// along its rows.
+constexpr int64_t kFewRowsPieceBytes = 64 << 10;
+constexpr int64_t kAheadElements = 256;
 
 // out[i, r] = in[r, i] of 4-byte elements; `rows` and `out_rows` at most 16. Rows of `in` lie
 // kTile elements apart; each row of `out` takes `rows` elements.
@@ -78,10 +79,9 @@ OCTAVO_GEMM_TARGET void transpose(const void* in, int64_t rows, void* out, int64
   }
 }
 
-// One chunk of a weight panel times a panel of x, whose successor is read next.
+// One chunk of a weight panel times a panel of x.
 struct PanelProduct {
   const std::byte* x;       // [steps, halves]
-  const std::byte* next_x;  // as large
   const std::byte* weight;  // [steps, kPanel, kStep]
   int64_t x_rows;
   int64_t steps;
@@ -92,20 +92,11 @@ struct PanelProduct {
 template <bool kTwoHalves>
 OCTAVO_GEMM_TARGET void multiply_panel(const PanelProduct& product) {
   const Halves halves(product.x_rows);
-  const int64_t x_step_bytes = kTileRowBytes * product.x_rows;
   order_memory(product.weight);
   product.first ? zero_sums<kTwoHalves>() : load_sums<kTwoHalves>(product.sums);
   for (int64_t step = 0; step < product.steps; ++step) {
-    // Tile loads do not wake the hardware's prefetcher.
-    const int64_t ahead = step + kAheadSteps;
-    const std::byte* fetched = ahead < product.steps
-                                   ? product.x + ahead * x_step_bytes
-                                   : product.next_x + (ahead - product.steps) * x_step_bytes;
-    for (int64_t offset = 0; offset < x_step_bytes; offset += 64) {
-      __builtin_prefetch(fetched + offset, /*write=*/0, /*locality=*/3);
-    }
-    add_step<kTwoHalves>(product.x + step * x_step_bytes, product.weight + step * kWeightStepBytes,
-                         halves);
+    add_step<kTwoHalves>(product.x + step * kTileRowBytes * product.x_rows,
+                         product.weight + step * kWeightStepBytes, halves);
   }
   store_sums<kTwoHalves>(product.sums);
 }
@@ -245,7 +236,6 @@ class AmxBlock {
     for (int64_t panel = 0; panel < panels_; ++panel) {
       const int64_t x_rows = gemm_.panel_rows(first_panel_ + panel);
       const PanelProduct product{.x = x_chunk(panel, step),
-                                 .next_x = x_chunk(panel + 1 < panels_ ? panel + 1 : 0, step),
                                  .weight = weight_panel_.data(),
                                  .x_rows = x_rows,
                                  .steps = steps,
