@@ -15,8 +15,9 @@
 #include "backend/cpu/cpu_features.h"
 #include "backend/cpu/linear.h"
 #include "core/checked.h"
+#include "kernels/bench_options.h"
 #include "kernels/onednn_gemm.h"
-#include "kernels/read_bandwidth.h"
+#include "measure/read_bandwidth.h"
 #include "numerics/bf16.h"
 #include "numerics/e4m3.h"
 
@@ -190,7 +191,10 @@ struct Types {
 constexpr Types kTypes[] = {
     {DType::kE4M3, DType::kE4M3}, {DType::kBF16, DType::kE4M3}, {DType::kBF16, DType::kBF16}};
 
-nlohmann::json run_all() {
+nlohmann::json run_all(const std::vector<std::string>& layers) {
+  const auto wanted = [&layers](const LayerShape& shape) {
+    return layers.empty() || std::find(layers.begin(), layers.end(), shape.name) != layers.end();
+  };
   ThreadPool pool;
   const std::string onednn = onednn_version();
   fmt::print(stderr, "{} threads, {}, oneDNN {}\n", pool.size(), to_string(cpu_level()),
@@ -199,12 +203,13 @@ nlohmann::json run_all() {
       {"threads", pool.size()}, {"cpu_level", to_string(cpu_level())}, {"onednn", onednn}};
   ReadBandwidth memory(kStreamBytes);
   for (const LayerShape& shape : kShapes) {
+    if (!wanted(shape)) continue;
     for (const Types types : kTypes) {
       report["decode"].push_back(bench_decode(shape, types.x, types.weight, memory, pool));
     }
   }
   for (const LayerShape& shape : kShapes) {
-    if (shape.out > 65536) continue;  // the head runs on few rows only
+    if (!wanted(shape) || shape.out > 65536) continue;  // the head runs on few rows only
     for (const int64_t rows : kPrefillRows) {
       for (const Types types : kTypes) {
         report["prefill"].push_back(bench_prefill(shape, types.x, types.weight, rows, pool));
@@ -217,7 +222,17 @@ nlohmann::json run_all() {
 }  // namespace
 }  // namespace octavo
 
-int main() {
-  fmt::print("{}\n", octavo::run_all().dump(2));
+int main(int argc, char** argv) {
+  CLI::App app("Times the CPU linear kernels on the shapes of Llama-3.2-1B; JSON goes to stdout.");
+  std::vector<std::string> layers;
+  std::vector<std::string> names;
+  for (const octavo::LayerShape& shape : octavo::kShapes) names.emplace_back(shape.name);
+  app.add_option("--layer", layers, "a layer to time; repeatable (default: all)")
+      ->check(CLI::IsMember(names));
+  octavo::CpuLevel level = octavo::detected_cpu_level();
+  octavo::add_cpu_level(app, level);
+  CLI11_PARSE(app, argc, argv);
+  const octavo::CpuLevelLimit limit(level);
+  fmt::print("{}\n", octavo::run_all(layers).dump(2));
   return 0;
 }

@@ -1,8 +1,7 @@
 // A whole model on the CPU: decode against read bandwidth, prefill against a oneDNN bf16 GEMM.
 // SPDX-License-Identifier: Apache-2.0
 //
-// cpu_model_bench [configs/llama-3.2-1b]: dummy FP8 weights. Prints a table to stderr and JSON to
-// stdout.
+// Dummy FP8 weights. Prints a table to stderr and JSON to stdout.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,8 +12,10 @@
 
 #include "api/model_source.h"
 #include "api/registry.h"
+#include "kernels/bench_options.h"
 #include "kernels/onednn_gemm.h"
-#include "kernels/read_bandwidth.h"
+#include "measure/read_bandwidth.h"
+#include "measure/step_bytes.h"
 #include "program/interpreter.h"
 
 namespace octavo {
@@ -43,19 +44,6 @@ Step one_sequence(int64_t id, int32_t first, int32_t count, const SamplingParams
   for (int32_t i = 0; i < count; ++i) sequence.tokens.push_back((first + i) % 1000 + 10);
   for (int32_t block = 0; block * 32 < first + count; ++block) sequence.blocks.push_back(block);
   return {.id = id, .sequences = {sequence}, .num_tokens = count};
-}
-
-// Bytes of weights that a decode step reads: all of them, and one row of an embedding that is not
-// also lm_head.
-int64_t step_bytes(const EngineImage& image) {
-  const Program& program = image.plans.front().program;
-  int64_t bytes = 0;
-  for (const Call& call : program.calls) {
-    if (call.op != Op::kLinear) continue;
-    const ProgramTensor& weight = program.tensor(call.inputs[1]);
-    bytes += evaluate(weight.shape, {}).elements() * size_of(weight.dtype);
-  }
-  return bytes;
 }
 
 // oneDNN's time for the same GEMMs, bf16, without lm_head: [tokens, in] × [out, in].
@@ -102,10 +90,13 @@ nlohmann::ordered_json run(const std::string& model_dir) {
     windows.push_back(stream.time_window(kWindowBytes, pool));
   }
   const double bandwidth = static_cast<double>(kWindowBytes) / median(windows);
-  const double bytes = static_cast<double>(step_bytes(*model.image));
+  const double bytes =
+      static_cast<double>(weight_bytes_per_step(model.image->plans.front().program));
   const double gemms = median(onednn);
   return {{"model", std::filesystem::path(model_dir).filename().string()},
           {"threads", pool.size()},
+          {"cpu_level", to_string(cpu_level())},
+          {"onednn", onednn_version()},
           {"weight_bytes_a_step", bytes},
           {"read_bandwidth_gb_s", bandwidth / 1e9},
           {"decode_ms", 1e3 * median(decode)},
@@ -121,7 +112,14 @@ nlohmann::ordered_json run(const std::string& model_dir) {
 }  // namespace octavo
 
 int main(int argc, char** argv) {
-  const std::string model = argc > 1 ? argv[1] : "configs/llama-3.2-1b";
+  CLI::App app("Times decode and prefill of a whole model on the CPU; JSON goes to stdout.");
+  std::string model = "configs/llama-3.2-1b";
+  app.add_option("model_dir", model, "a folder that holds at least config.json")
+      ->capture_default_str();
+  octavo::CpuLevel level = octavo::detected_cpu_level();
+  octavo::add_cpu_level(app, level);
+  CLI11_PARSE(app, argc, argv);
+  const octavo::CpuLevelLimit limit(level);
   const nlohmann::ordered_json report = octavo::run(model);
   fmt::print(stderr,
              "decode  {:8.1f} ms a token: {:.1f} GB/s, {:.0f} % of the measured {:.1f} GB/s (at "

@@ -12,7 +12,9 @@
 #include "measure/device_info.h"
 #include "measure/engine_target.h"
 #include "measure/load.h"
+#include "measure/read_bandwidth.h"
 #include "measure/report.h"
+#include "measure/step_bytes.h"
 #include "measure/synthetic.h"
 
 namespace octavo {
@@ -109,6 +111,23 @@ void warm_up(Session& session, EngineTarget& target, const Dataset& dataset, int
   run_load(target, steady_load_clock(), requests, {}, silent);
 }
 
+// Only one request at a time compares with the floor of a batch of one. The bandwidth of a GPU is
+// not known here.
+std::optional<Roofline> roofline_of(const BenchOptions& options, Session& session,
+                                    const DatasetReport& dataset, const Performance& performance) {
+  if (session.config().device != "cpu") return std::nullopt;
+  const auto bandwidth =
+      measure_read_bandwidth(this_cpu_info().memory_available_bytes, session.pool());
+  const RooflineInput input{
+      .weight_bytes_per_step =
+          static_cast<double>(weight_bytes_per_step(session.model().image->plans.front().program)),
+      .kv_bytes_per_token = static_cast<double>(session.config().kv_bytes_per_token()),
+      .context_tokens = dataset.average_input_tokens + dataset.average_output_tokens / 2,
+      .bandwidth_bytes_per_s = bandwidth.value_or(0)};
+  const bool alone = options.latency && performance.itl_ms;
+  return roofline(input, alone ? std::optional(performance.itl_ms->average) : std::nullopt);
+}
+
 void check(const BenchOptions& options) {
   if (options.num_requests < 0)
     throw Error(ErrorCategory::kUsage, "--num_requests: expected 0 or more");
@@ -137,14 +156,17 @@ std::string run_bench(const BenchOptions& options, Progress& progress) {
   warm_up(session, target, dataset, resolved.warmup);
   const LoadResult result = run_load(target, steady_load_clock(), dataset.requests, load, progress);
   progress.finish();
-  const PerformanceReport report{.protocol = load.protocol,
-                                 .performance = summarize(result.samples)};
+  const Performance performance = summarize(result.samples);
+  const DatasetReport described = describe_dataset(dataset, resolved.dataset, resolved.warmup);
+  const PerformanceReport report{
+      .protocol = load.protocol,
+      .performance = performance,
+      .roofline = roofline_of(resolved, session, described, performance)};
   if (!resolved.report_json.empty()) {
     const CpuInfo cpu = this_cpu_info();
-    write_json_file(
-        resolved.report_json,
-        report_json(engine_json(resolved, session), world_json(resolved, session), to_json(cpu),
-                    describe_dataset(dataset, resolved.dataset, resolved.warmup), report));
+    write_json_file(resolved.report_json,
+                    report_json(engine_json(resolved, session), world_json(resolved, session),
+                                to_json(cpu), described, report));
   }
   if (!resolved.request_json.empty())
     write_json_file(resolved.request_json, requests_json(result.requests));

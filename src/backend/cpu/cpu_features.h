@@ -21,6 +21,7 @@ enum class CpuLevel : uint8_t {
   kAvx2,        // AVX2, FMA, F16C
   kAvx512,      // AVX-512 F, BW, DQ, VL
   kAvx512Bf16,  // AVX512_BF16 and VBMI
+  kAmx,         // AMX_TILE, AMX_BF16, and the system's leave to use tiles
 };
 std::string_view to_string(CpuLevel level);
 

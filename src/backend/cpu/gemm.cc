@@ -20,13 +20,8 @@ constexpr int64_t kBlockColumns = 64;  // rows of the weight
 constexpr int64_t kDirectPieceBytes = 64 << 10;
 constexpr int64_t kAlignment = 64;
 
-struct Gemm {
+struct Gemm : GemmCall {
   const GemmCore& core;
-  const GemmRows& x;
-  const GemmRows& weight;
-  const GemmOutput& output;
-  ThreadPool* pool;
-  std::byte* packed_x;
 
   int64_t steps() const { return ceil_div(x.depth, core.step); }
   int64_t row_bytes() const { return steps() * core.step * core.element_bytes; }
@@ -36,14 +31,6 @@ struct Gemm {
   }
   std::byte* panel(int64_t index) const { return packed_x + index * core.tile_rows * row_bytes(); }
 
-  void parallel_for(int64_t count, int64_t grain,
-                    const std::function<void(int64_t, int64_t)>& body) const {
-    if (pool != nullptr) {
-      pool->parallel_for(count, grain, body);
-    } else if (count > 0) {
-      body(0, count);
-    }
-  }
   void pack_x() const;
   void run_direct() const;
   void run_direct(int64_t first_column, int64_t end_column) const;
@@ -184,6 +171,15 @@ GemmRows GemmRows::slice_depth(int64_t begin, int64_t count) const {
   return slice;
 }
 
+void GemmCall::parallel_for(int64_t count, int64_t grain,
+                            const std::function<void(int64_t, int64_t)>& body) const {
+  if (pool != nullptr) {
+    pool->parallel_for(count, grain, body);
+  } else if (count > 0) {
+    body(0, count);
+  }
+}
+
 const GemmSource* GemmCore::source(DType dtype) const {
   for (const GemmSource& source : sources) {
     if (source.dtype == dtype) return &source;
@@ -201,7 +197,9 @@ void gemm(const GemmCore& core, const GemmRows& x, const GemmRows& weight, const
   OCTAVO_CHECK(static_cast<int64_t>(workspace.size()) >= gemm_workspace(core, x.rows, x.depth));
   const auto address = reinterpret_cast<uintptr_t>(workspace.data());
   std::byte* packed_x = workspace.data() + (kAlignment - address % kAlignment) % kAlignment;
-  const Gemm run{core, x, weight, output, pool, packed_x};
+  const GemmCall call{x, weight, output, packed_x, pool};
+  if (core.blocked != nullptr) return core.blocked(call);
+  const Gemm run{{call}, core};
   run.pack_x();
   if (x.rows <= core.tile_rows) {
     run.run_direct();

@@ -5,7 +5,8 @@
 // has `lanes` partial sums in fp32. K is walked in steps of `step` elements; step i adds its
 // products to the lanes, always lane = position within the step, and the lanes are added in a fixed
 // tree at the end. Blocking over rows, columns and K only stores and reloads partial sums, which is
-// exact. Zeros fill the last step.
+// exact. Zeros fill the last step. A core whose instruction keeps another order, which is as
+// independent of rows and threads, brings its own blocking.
 #pragma once
 
 #include <cstdint>
@@ -52,6 +53,21 @@ struct GemmTile {
   float* partial = nullptr;  // [x_rows, tile_columns, lanes]
 };
 
+// Takes `sums` of row `row` and columns [column, column + sums.size()); may overwrite them.
+using GemmOutput = std::function<void(int64_t row, int64_t column, std::span<float> sums)>;
+
+// One multiplication.
+struct GemmCall {
+  const GemmRows& x;
+  const GemmRows& weight;
+  const GemmOutput& output;
+  std::byte* packed_x;  // gemm_workspace bytes, aligned to a cache line
+  ThreadPool* pool;     // may be null
+
+  void parallel_for(int64_t count, int64_t grain,
+                    const std::function<void(int64_t, int64_t)>& body) const;
+};
+
 // What an instruction set provides.
 struct GemmCore {
   CpuLevel level;
@@ -64,18 +80,19 @@ struct GemmCore {
   void (*tile)(const GemmTile& tile);
   // sums[i] = the lanes of partial[i] added in the fixed tree.
   void (*reduce)(const float* partial, int64_t count, float* sums);
+  // The whole multiplication of a core that brings its own blocking; it has no dot, tile and
+  // reduce.
+  void (*blocked)(const GemmCall& call) = nullptr;
 
   const GemmSource* source(DType dtype) const;  // null where the type is not read
 };
 
 #if OCTAVO_X86_64
+extern const GemmCore kGemmAmx;
 extern const GemmCore kGemmAvx512Bf16;
 extern const GemmCore kGemmAvx512;
 extern const GemmCore kGemmAvx2;
 #endif
-
-// Takes `sums` of row `row` and columns [column, column + sums.size()); may overwrite them.
-using GemmOutput = std::function<void(int64_t row, int64_t column, std::span<float> sums)>;
 
 // Bytes that `gemm` needs for its copy of x.
 int64_t gemm_workspace(const GemmCore& core, int64_t rows, int64_t depth);

@@ -24,6 +24,7 @@
 // GCC 12 warns of registers that its own header leaves undefined on purpose.
 #pragma GCC diagnostic push
 #if !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 #include <immintrin.h>

@@ -46,10 +46,6 @@ void run_scalar(const Operands& operands, const LaunchContext& context) {
 
 template <const GemmCore& core>
 Verdict supports(const Problem& problem) {
-  if (cpu_level() < core.level) {
-    return Verdict::no(
-        fmt::format("needs {}, this CPU offers {}", to_string(core.level), to_string(cpu_level())));
-  }
   for (const Input input : {kX, kWeight}) {
     const DType dtype = problem.inputs[input].dtype;
     if (core.source(dtype) == nullptr) {
@@ -57,7 +53,10 @@ Verdict supports(const Problem& problem) {
                                      input == kX ? "x" : "weight", octavo::to_string(dtype)));
     }
   }
-  return supports_output(problem);
+  if (const Verdict verdict = supports_output(problem); !verdict.supported) return verdict;
+  if (cpu_level() >= core.level) return Verdict::yes();
+  return Verdict::no(
+      fmt::format("needs {}, this CPU offers {}", to_string(core.level), to_string(cpu_level())));
 }
 
 template <const GemmCore& core>
@@ -90,6 +89,7 @@ constexpr Kernel gemm_kernel(std::string_view name) {
 
 constexpr std::array kKernels = {
 #if OCTAVO_X86_64
+    gemm_kernel<kGemmAmx>("cpu_linear_amx"),
     gemm_kernel<kGemmAvx512Bf16>("cpu_linear_avx512_bf16"),
     gemm_kernel<kGemmAvx512>("cpu_linear_avx512"),
     gemm_kernel<kGemmAvx2>("cpu_linear_avx2"),

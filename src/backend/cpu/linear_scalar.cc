@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "backend/cpu/vector_ops.h"
 #include "core/checked.h"
 #include "numerics/bf16.h"
 #include "numerics/e4m3.h"
@@ -79,8 +80,8 @@ void LinearEpilogue::store(int64_t row, int64_t column, std::span<float> sums) c
   if (args_.y.dtype == DType::kF32) {
     std::copy(sums.begin(), sums.end(), args_.y.row<float>(row) + column);
   } else {
-    bf16* out = args_.y.row<bf16>(row) + column;
-    for (size_t i = 0; i < sums.size(); ++i) out[i] = to_bf16(sums[i]);
+    vector_ops().to_bf16(sums.data(), args_.y.row<bf16>(row) + column,
+                         static_cast<int64_t>(sums.size()));
   }
 }
 

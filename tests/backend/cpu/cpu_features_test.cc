@@ -17,13 +17,13 @@ TEST(CpuFeatures, LimitLowersTheLevelWhileItLives) {
 }
 
 TEST(CpuFeatures, LimitNeverRaisesTheLevel) {
-  const CpuLevelLimit limit(CpuLevel::kAvx512Bf16);
+  const CpuLevelLimit limit(CpuLevel::kAmx);
   EXPECT_EQ(cpu_level(), detected_cpu_level());
 }
 
 TEST(CpuFeatures, EveryLevelHasAName) {
-  for (const CpuLevel level :
-       {CpuLevel::kScalar, CpuLevel::kAvx2, CpuLevel::kAvx512, CpuLevel::kAvx512Bf16}) {
+  for (const CpuLevel level : {CpuLevel::kScalar, CpuLevel::kAvx2, CpuLevel::kAvx512,
+                               CpuLevel::kAvx512Bf16, CpuLevel::kAmx}) {
     EXPECT_FALSE(to_string(level).empty());
   }
 }

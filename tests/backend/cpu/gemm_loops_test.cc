@@ -75,6 +75,7 @@ TEST(GemmLoops, PackFillsTheLastStepAndMissingRowsWithZeros) {
 
 TEST(GemmLoops, AddsLanesInTheFixedTree) {
   for (const GemmCore* core : cores()) {
+    if (core->lanes == 1) continue;
     constexpr int64_t kSums = 11;
     const Aligned partial(kSums * core->lanes * static_cast<int64_t>(sizeof(float)));
     std::mt19937 random(7);

@@ -1,10 +1,12 @@
 // A streaming read whose sum keeps the compiler from dropping it.
 // SPDX-License-Identifier: Apache-2.0
-#include "kernels/read_bandwidth.h"
+#include "measure/read_bandwidth.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstring>
+#include <vector>
 
 #include "core/tensor.h"
 
@@ -12,6 +14,12 @@ namespace octavo {
 namespace {
 
 constexpr int64_t kPieceBytes = 256 << 10;
+
+// A gigabyte is more than caches hold. Of several windows the median stands: a busy neighbour
+// slows some, and none is faster than the memory.
+constexpr int64_t kMeasuredBytes = int64_t{1} << 30;
+constexpr int64_t kMeasuredWindows = 8;
+constexpr int64_t kPasses = 2;
 
 uint64_t sum_words(const uint64_t* words, int64_t count) {
   uint64_t sums[16] = {};
@@ -41,6 +49,19 @@ double ReadBandwidth::time_window(int64_t window_bytes, ThreadPool& pool) {
   });
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
   return seconds.count();
+}
+
+std::optional<double> measure_read_bandwidth(uint64_t available_bytes, ThreadPool& pool) {
+  if (available_bytes / 2 < static_cast<uint64_t>(kMeasuredBytes)) return std::nullopt;
+  ReadBandwidth memory(kMeasuredBytes);
+  constexpr int64_t kWindowBytes = kMeasuredBytes / kMeasuredWindows;
+  std::vector<double> seconds;
+  for (int64_t i = 0; i < kMeasuredWindows * kPasses; ++i) {
+    seconds.push_back(memory.time_window(kWindowBytes, pool));
+  }
+  const auto middle = seconds.begin() + std::ssize(seconds) / 2;
+  std::nth_element(seconds.begin(), middle, seconds.end());
+  return static_cast<double>(kWindowBytes) / *middle;
 }
 
 }  // namespace octavo

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "core/thread_pool.h"
 
@@ -22,5 +23,9 @@ class ReadBandwidth {
   int64_t bytes_;
   int64_t position_ = 0;
 };
+
+// Bytes a second that all threads read together, in a fraction of a second; nothing where the
+// `available_bytes` of memory would not hold the data that takes.
+std::optional<double> measure_read_bandwidth(uint64_t available_bytes, ThreadPool& pool);
 
 }  // namespace octavo

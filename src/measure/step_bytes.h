@@ -1,0 +1,13 @@
+// The bytes of weights that a decode step reads, which bound its time.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "program/program.h"
+
+namespace octavo {
+
+// Every weight that a call reads, once; of a table that is only looked up a step reads a row, which
+// is left out.
+int64_t weight_bytes_per_step(const Program& program);
+
+}  // namespace octavo
