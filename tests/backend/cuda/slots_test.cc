@@ -143,15 +143,15 @@ TEST(DeviceSlots, AGraphReplaysWhatTheRowsThenSay) {
   const DeviceArray<SampledRow> sampled(Mixed::kSlots);
   const DeviceArray<TopLogprob> top(Mixed::kSlots * kMaxTopLogprobs);
   const SampleArgs args = {.rows = rows.data(),
-                                 .logits = logits.data(),
-                                 .end_ids = end_ids.data(),
-                                 .counts = counts.data(),
-                                 .last_token = last.data(),
-                                 .sampled = sampled.data(),
-                                 .top = top.data(),
-                                 .logits_stride = Mixed::kVocab,
-                                 .vocab_size = Mixed::kVocab,
-                                 .num_rows = Mixed::kSlots};
+                           .logits = logits.data(),
+                           .end_ids = end_ids.data(),
+                           .counts = counts.data(),
+                           .last_token = last.data(),
+                           .sampled = sampled.data(),
+                           .top = top.data(),
+                           .logits_stride = Mixed::kVocab,
+                           .vocab_size = Mixed::kVocab,
+                           .num_rows = Mixed::kSlots};
   cudaStream_t stream = nullptr;
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t executable = nullptr;
