@@ -17,12 +17,13 @@ void print(const QuantizeReport& report, const QuantizeOptions& options) {
   fmt::print(
       "{:.1f} MB -> {:.1f} MB in {}, {:.1f} s\n", static_cast<double>(report.bytes_before) / 1e6,
       static_cast<double>(report.bytes_after) / 1e6, options.output_dir.string(), report.seconds);
-  fmt::print("calibration on {}: {:.1f} s, peak {:.2f} GB of the device, {:.2f} GB of hidden states "
-             "on the host; peak of the process {:.2f} GB\n",
-             report.device, report.calibration_seconds,
-             static_cast<double>(report.peak_device_bytes) / 1e9,
-             static_cast<double>(report.spilled_bytes) / 1e9,
-             static_cast<double>(report.peak_host_bytes) / 1e9);
+  fmt::print(
+      "calibration on {}: {:.1f} s, peak {:.2f} GB of the device, {:.2f} GB of hidden states "
+      "on the host; peak of the process {:.2f} GB\n",
+      report.device, report.calibration_seconds,
+      static_cast<double>(report.peak_device_bytes) / 1e9,
+      static_cast<double>(report.spilled_bytes) / 1e9,
+      static_cast<double>(report.peak_host_bytes) / 1e9);
   if (!report.worst_modules.empty()) fmt::print("\nlargest relative error of a linear's output:\n");
   for (const auto& [module, error] : report.worst_modules)
     fmt::print("  {:6.3f} %  {}\n", 100 * error, module);

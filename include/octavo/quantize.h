@@ -30,7 +30,7 @@ struct QuantizeOptions {
   bool quantize_lm_head = false;
   std::string export_format = "modelopt";
   std::string device = "auto";  // that calibrates: auto, cpu, cuda
-  int64_t max_memory = 0;       // bytes of the device that calibration may take; 0: all that is free
+  int64_t max_memory = 0;  // bytes of the device that calibration may take; 0: all that is free
   bool allow_nonfinite = false;
   int64_t skip_bad_lines = 0;
   uint64_t seed = 1234;

@@ -221,9 +221,8 @@ EngineImage build_image(const ModelDir& model, Blueprint blueprint, const Kernel
   HostDevice host(one_thread);
   Device& target = device == nullptr ? host : *device;
   for (const Blueprint::Weight& weight : blueprint.weights) {
-    image.weights.push_back(
-        {weight.name,
-         build_weight(weight, *model.weights, target, registry.beside(target.type()))});
+    image.weights.push_back({weight.name, build_weight(weight, *model.weights, target,
+                                                       registry.beside(target.type()))});
     if (progress) progress(std::ssize(image.weights), std::ssize(blueprint.weights));
   }
   model.verify_unchanged();

@@ -183,12 +183,12 @@ class Calibration {
     const Shape shape = evaluate(wanted.shape, maxima_);
     Tensor weight(device_.allocate(shape.elements() * size_of(wanted.dtype)), 0, wanted.dtype,
                   shape);
-    const int64_t bytes = place_tensor(
-        *model_.weights, wanted.name, weight.view(), device_, kernels_,
-        [&](const TensorView& read) {
-          if (!options_.allow_nonfinite)
-            require_finite(*model_.weights, wanted.name, read, kAllowNonFiniteHint);
-        });
+    const int64_t bytes =
+        place_tensor(*model_.weights, wanted.name, weight.view(), device_, kernels_,
+                     [&](const TensorView& read) {
+                       if (!options_.allow_nonfinite)
+                         require_finite(*model_.weights, wanted.name, read, kAllowNonFiniteHint);
+                     });
     if (bytes != weight.bytes())
       throw bad_file(model_.weights->file_of(wanted.name), wanted.name,
                      fmt::format("expected {} bytes, got {}", weight.bytes(), bytes));
@@ -212,8 +212,7 @@ class Calibration {
   void see(const Group& group, const Call& call, const Operands& operands) {
     if (call.op == Op::kLinear) {
       // q, k and v read one tensor, gate and up another: each is observed once.
-      if (call.inputs[0] != last_input_)
-        observe_tensor(group, call, operands.inputs[0], "input");
+      if (call.inputs[0] != last_input_) observe_tensor(group, call, operands.inputs[0], "input");
       last_input_ = call.inputs[0];
       observations_.back().targets.push_back(&statistics_.inputs[call.module]);
     } else if (call.op == Op::kKvAppend) {

@@ -102,7 +102,7 @@ TEST(Build, ImageHoldsEveryWeightAndReportsProgress) {
   const ModelDir model = tiny_model(fp8_with_kv_cache());
   int64_t last = 0, total = 0;
   const EngineImage image =
-      build_image(model, {}, cpu_registry(), nullptr, [&](int64_t done, int64_t all) {
+      build_image(model, BuildConfig{}, cpu_registry(), nullptr, [&](int64_t done, int64_t all) {
         EXPECT_EQ(done, ++last);
         total = all;
       });

@@ -34,8 +34,9 @@ TEST(PlaceTensor, LeavesAloneWhatDoesNotFit) {
   HostDevice device(pool);
   const ModelDir model = tiny_model();
   const Tensor small(DType::kF32, {4});
-  EXPECT_GT(place_tensor(*model.weights, "model.embed_tokens.weight", small.view(), device, nullptr),
-            small.bytes());
+  EXPECT_GT(
+      place_tensor(*model.weights, "model.embed_tokens.weight", small.view(), device, nullptr),
+      small.bytes());
   EXPECT_EQ(small.as<float>()[3], 0.0f);
 }
 
