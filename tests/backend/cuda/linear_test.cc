@@ -9,7 +9,6 @@ namespace octavo::testing {
 namespace {
 
 using cuda::kLowLatencyMaxTokens;
-using cuda::kLowLatencyShapes;
 using cuda::LowLatencyConfig;
 
 struct Linear {
@@ -176,62 +175,112 @@ TEST_P(Fp8Linear, RandomValuesAreWithinTheBound) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Grid, Fp8Linear,
-                         ::testing::Values(Case{1, 1, 16, 1}, Case{1, 33, 48, 1},
-                                           Case{2, 64, 64, 2}, Case{3, 96, 1040, 3},
-                                           Case{8, 17, 2048, 1}, Case{9, 256, 512, 2},
-                                           Case{16, 128, 4096, 1}, Case{17, 80, 144, 1},
-                                           Case{31, 160, 272, 3}, Case{32, 64, 1008, 1},
-                                           Case{33, 64, 256, 1}, Case{130, 192, 320, 3},
-                                           Case{1, 6144, 1024, 3}, Case{5, 31, 33, 1}));
+INSTANTIATE_TEST_SUITE_P(
+    Grid, Fp8Linear,
+    ::testing::Values(Case{1, 1, 16, 1}, Case{1, 33, 48, 1}, Case{2, 64, 64, 2},
+                      Case{3, 96, 1040, 3}, Case{8, 17, 2048, 1}, Case{9, 256, 512, 2},
+                      Case{16, 128, 4096, 1}, Case{17, 80, 144, 1}, Case{31, 160, 272, 3},
+                      Case{32, 64, 1008, 1}, Case{33, 64, 256, 1}, Case{130, 192, 320, 3},
+                      Case{1, 6144, 1024, 3}, Case{5, 31, 33, 1}, Case{48, 300, 1040, 2},
+                      Case{64, 264, 2064, 5}, Case{65, 64, 128, 1}, Case{4, 40000, 144, 2}));
 
-// Every compiled configuration, every split, and both sides of each token tile.
-TEST(LowLatency, EveryConfigurationIsExactAndRepeatable) {
-  OCTAVO_REQUIRE_DEVICE();
-  for (const int64_t m : {1, 8, 9, 16, 17, 32}) {
-    for (const int64_t k : {1040, 4096}) {
-      const int64_t n = 144 + 5;
-      const Linear linear = make_linear(DType::kE4M3, m, n, k, 1, true, DType::kBF16);
-      const Expected expected = oracle(linear);
-      Tensor y(DType::kBF16, {m, n});
-      for (LowLatencyConfig config : kLowLatencyShapes) {
-        for (const int split : {1, 2, 4, 8}) {
-          for (const int ctas : {1, 4}) {
-            config.split = split;
-            config.ctas_per_sm = ctas;
-            DeviceBuffer x(m * k), weight(n * k), scales(8), bias(n * 2), out(m * n * 2);
-            cudaMemcpy(x.data(), linear.x.data(), m * k, cudaMemcpyHostToDevice);
-            cudaMemcpy(weight.data(), linear.weight.data(), n * k, cudaMemcpyHostToDevice);
-            cudaMemcpy(scales.data(), linear.input_scale.data(), 4, cudaMemcpyHostToDevice);
-            cudaMemcpy(scales.data() + 4, linear.weight_scale.data(), 4, cudaMemcpyHostToDevice);
-            cudaMemcpy(bias.data(), linear.bias.data(), n * 2, cudaMemcpyHostToDevice);
-            const cuda::LowLatencyGemm gemm = {
-                .x = reinterpret_cast<const uint8_t*>(x.data()),
-                .weight = reinterpret_cast<const uint8_t*>(weight.data()),
-                .input_scale = reinterpret_cast<const float*>(scales.data()),
-                .weight_scale = reinterpret_cast<const float*>(scales.data() + 4),
-                .bias = bias.data(),
-                .y = out.data(),
-                .x_stride = k,
-                .weight_stride = k,
-                .y_stride = n,
-                .m = static_cast<int>(m),
-                .n = static_cast<int>(n),
-                .k = static_cast<int>(k),
-                .segments = 1,
-                .segment_end = {static_cast<int>(n)}};
-            if (cuda::low_latency_shared_bytes(gemm, config) > 227 * 1024) continue;
-            cuda::launch_low_latency(gemm, config, {});
-            OCTAVO_CUDA_CHECK(cudaMemcpy(y.data(), out.data(), m * n * 2, cudaMemcpyDeviceToHost));
-            EXPECT_TRUE(out.guards_intact());
-            expect_exact(linear, expected, y,
-                         fmt::format("warpgroups {} depth {} split {} ctas {}", config.warpgroups,
-                                     config.depth, split, ctas));
-            if (::testing::Test::HasFailure()) return;
-          }
-        }
+// Device operands of one product, and its result.
+class LowLatencyProduct {
+ public:
+  explicit LowLatencyProduct(const Linear& linear)
+      : linear_(linear),
+        x_(linear.m * linear.k),
+        weight_(linear.n * linear.k),
+        scales_(8),
+        bias_(linear.n * 2),
+        y_(linear.m * linear.n * 2) {
+    upload(x_, linear.x);
+    upload(weight_, linear.weight);
+    upload(bias_, linear.bias);
+    cudaMemcpy(scales_.data(), linear.input_scale.data(), 4, cudaMemcpyHostToDevice);
+    cudaMemcpy(scales_.data() + 4, linear.weight_scale.data(), 4, cudaMemcpyHostToDevice);
+  }
+
+  Tensor run(const LowLatencyConfig& config) {
+    const cuda::LowLatencyGemm gemm = {
+        .x = reinterpret_cast<const uint8_t*>(x_.data()),
+        .weight = reinterpret_cast<const uint8_t*>(weight_.data()),
+        .input_scale = reinterpret_cast<const float*>(scales_.data()),
+        .weight_scale = reinterpret_cast<const float*>(scales_.data() + 4),
+        .bias = bias_.data(),
+        .y = y_.data(),
+        .x_stride = linear_.k,
+        .weight_stride = linear_.k,
+        .y_stride = linear_.n,
+        .m = static_cast<int>(linear_.m),
+        .n = static_cast<int>(linear_.n),
+        .k = static_cast<int>(linear_.k),
+        .segments = 1,
+        .segment_end = {static_cast<int>(linear_.n)}};
+    Tensor y(DType::kBF16, {linear_.m, linear_.n});
+    OCTAVO_CUDA_CHECK(cudaMemset(y_.data(), 0xFF, y.bytes()));
+    cuda::launch_low_latency(gemm, config, {});
+    OCTAVO_CUDA_CHECK(cudaMemcpy(y.data(), y_.data(), y.bytes(), cudaMemcpyDeviceToHost));
+    EXPECT_TRUE(y_.guards_intact()) << to_string(config);
+    return y;
+  }
+
+ private:
+  static void upload(const DeviceBuffer& to, const Tensor& from) {
+    OCTAVO_CUDA_CHECK(cudaMemcpy(to.data(), from.data(), from.bytes(), cudaMemcpyHostToDevice));
+  }
+
+  const Linear& linear_;
+  DeviceBuffer x_, weight_, scales_, bias_, y_;
+};
+
+std::vector<LowLatencyConfig> every_cut() {
+  std::vector<LowLatencyConfig> cuts;
+  for (const int rows : {8, 24, 64, 72, 128}) {
+    for (const int steps : {1, 2, 4}) {
+      for (const int depth : {2, 5}) {
+        cuts.push_back({.rows = rows, .steps = steps, .depth = depth, .prefetch = 3});
+        cuts.push_back({.rows = rows, .steps = steps, .depth = depth, .passes = 3});
+        for (const int split : {2, 4, 8})
+          cuts.push_back({.rows = rows, .steps = steps, .depth = depth, .split = split});
       }
     }
+  }
+  return cuts;
+}
+
+// Every way to cut, and both sides of each size of the token tile.
+TEST(LowLatency, EveryCutIsExact) {
+  OCTAVO_REQUIRE_DEVICE();
+  for (const int64_t m : {1, 8, 9, 16, 17, 32, 33, 64}) {
+    for (const int64_t k : {208, 4112}) {
+      const Linear linear = make_linear(DType::kE4M3, m, 144 + 5, k, 1, true, DType::kBF16);
+      const Expected expected = oracle(linear);
+      LowLatencyProduct product(linear);
+      for (const LowLatencyConfig& config : every_cut()) {
+        if (low_latency_shared_bytes(static_cast<int>(m), config) > 227 * 1024) continue;
+        expect_exact(linear, expected, product.run(config), to_string(config));
+        if (::testing::Test::HasFailure()) return;
+      }
+    }
+  }
+}
+
+// A token's result depends on no other token, nor on their number.
+TEST(LowLatency, TokensAreIndependent) {
+  OCTAVO_REQUIRE_DEVICE();
+  const int64_t n = 320, k = 4112;
+  Linear all = make_linear(DType::kE4M3, 64, n, k, 1, false, DType::kBF16);
+  LowLatencyProduct all_product(all);
+  const Tensor y = all_product.run(cuda::low_latency_config(64, n, k, 132));
+  for (const int64_t m : {1, 7, 16, 31, 40}) {
+    Linear some = make_linear(DType::kE4M3, 64, n, k, 1, false, DType::kBF16);
+    some.m = m;
+    some.x = Tensor(DType::kE4M3, {m, k});
+    std::memcpy(some.x.data(), all.x.data(), m * k);
+    LowLatencyProduct product(some);
+    const Tensor part = product.run(cuda::low_latency_config(static_cast<int>(m), n, k, 132));
+    EXPECT_EQ(std::memcmp(part.data(), y.data(), part.bytes()), 0) << m;
   }
 }
 
@@ -250,22 +299,21 @@ TEST(FloatLinear, Bf16AndF32) {
   }
 }
 
-TEST(LowLatencyConfig, FitsSharedMemoryForEveryShape) {
-  for (const int m : {1, 2, 8, 16, 17, 32}) {
-    for (const int k : {16, 2048, 4096, 8192, 14336, 28672, 36864}) {
-      ASSERT_TRUE(cuda::low_latency_fits(m, k));
-      for (const int n : {1, 1024, 2560, 6144, 28672}) {
-        cuda::LowLatencyGemm gemm = {};
-        gemm.m = m;
-        gemm.k = k;
-        const auto config = cuda::low_latency_config(m, n, k, 132);
-        EXPECT_LE(cuda::low_latency_shared_bytes(gemm, config), cuda::kLowLatencySharedBytes)
-            << m << " " << n << " " << k;
+TEST(LowLatencyConfig, EveryCandidateCanRun) {
+  for (const int m : {1, 2, 8, 16, 17, 32, 64}) {
+    for (const int k : {16, 128, 2048, 4096, 8192, 14336, 1 << 20}) {
+      for (const int n : {1, 1024, 2560, 6144, 28672, 128256}) {
+        for (const LowLatencyConfig& config : cuda::low_latency_candidates(m, n, k, 132)) {
+          EXPECT_LE(low_latency_shared_bytes(m, config), 227 * 1024) << to_string(config);
+          EXPECT_EQ(config.rows % 8, 0) << to_string(config);
+          EXPECT_LE(config.rows, cuda::kLowLatencyMaxRows) << to_string(config);
+          EXPECT_GE(config.depth, 1) << to_string(config);
+          EXPECT_LE(config.depth, cuda::kLowLatencyMaxDepth) << to_string(config);
+          EXPECT_TRUE(config.split == 1 || config.passes == 1) << to_string(config);
+        }
       }
     }
   }
-  EXPECT_FALSE(cuda::low_latency_fits(32, 1 << 20));
-  EXPECT_FALSE(cuda::low_latency_fits(1, 1 << 22));
 }
 
 }  // namespace
