@@ -129,7 +129,7 @@ void bench_low_latency(Bench& bench) {
     for (const int m : {1, 8, 16, 32, 64}) {
       for (const bool programmatic : {false, true}) {
         const auto timed = time_configurations(bench, operands, shape, m, programmatic);
-        for (size_t i = 0; i < std::min<size_t>(timed.size(), 6); ++i)
+        for (size_t i = 0; i < std::min<size_t>(timed.size(), 3); ++i)
           bench.results.add(
               R"({{"group": "low_latency", "shape": "{}", "m": {}, "pdl": {}, "rank": {}, )"
               R"("us": {:.2f}, "share": {:.3f}, "config": "{}"}})",
@@ -145,7 +145,7 @@ void bench_chain(Bench& bench) {
   for (const int first : {0, 4}) {
     size_t bytes = 0;
     for (int i = 0; i < 4; ++i) bytes += kShapes[first + i].bytes();
-    for (const int m : {1, 16}) {
+    for (const int m : {1, 16, 64}) {
       for (const bool programmatic : {false, true}) {
         const double us = time_calls(bench.stream, 8, [&](int layer) {
           size_t at = static_cast<size_t>(layer) * bytes;

@@ -26,11 +26,13 @@ Encode find_encode() {
 CUtensorMap make_tensor_map(const TensorMapSpec& spec) {
   static const Encode kEncode = find_encode();
   constexpr uint32_t kDense[5] = {1, 1, 1, 1, 1};
+  // No promotion: fetching 256 bytes at a time costs 5 % of the streaming rate
+  // (docs/performance.md).
   CUtensorMap map = {};
   const CUresult status =
       kEncode(&map, spec.type, static_cast<uint32_t>(spec.rank), const_cast<void*>(spec.data),
               spec.sizes, spec.strides, spec.box, kDense, CU_TENSOR_MAP_INTERLEAVE_NONE,
-              spec.swizzle, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+              spec.swizzle, CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (status != CUDA_SUCCESS)
     throw Error(ErrorCategory::kDevice,
                 fmt::format("[cuda] cuTensorMapEncodeTiled: error {} for a tensor of {} × {} with "

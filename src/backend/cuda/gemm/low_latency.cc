@@ -28,8 +28,8 @@ int rest_bytes(int m, int rows) {
 }  // namespace
 
 std::string to_string(const LowLatencyConfig& c) {
-  return fmt::format("rows {} steps {} depth {} split {} passes {} prefetch {}", c.rows, c.steps,
-                     c.depth, c.split, c.passes, c.prefetch);
+  return fmt::format("rows {} steps {} depth {} split {} passes {}", c.rows, c.steps, c.depth,
+                     c.split, c.passes);
 }
 
 int low_latency_shared_bytes(int m, const LowLatencyConfig& config) {
@@ -45,32 +45,34 @@ LowLatencyConfig cut_low_latency(int m, int n, int k, int ctas, int split, int s
   const int room = shared_bytes - rest_bytes(m, config.rows);
   const int share = ceil_divide(ceil_divide(k, kLowLatencyStep), split);
   config.depth = 1;
-  for (config.steps = 4;; config.steps /= 2) {
-    const int fits = room / ring_bytes(m, config);
-    if ((fits >= 4 && config.steps <= share) || config.steps == 1) {
-      const int stages = config.passes * ceil_divide(share, config.steps);
-      config.depth = std::min({fits, stages, kLowLatencyMaxDepth});
-      return config;
-    }
-  }
+  config.steps = 4;
+  if (share < config.steps || room / ring_bytes(m, config) < 3) config.steps = 2;
+  const int stages = config.passes * ceil_divide(share, config.steps);
+  config.depth = std::min({room / ring_bytes(m, config), stages, kLowLatencyMaxDepth});
+  return config;
 }
 
 std::vector<LowLatencyConfig> low_latency_candidates(int m, int n, int k, int multiprocessors) {
+  // Alone on a multiprocessor, or beside another CTA of this kernel or of the next.
+  constexpr int kHalf = kLowLatencySharedBytes / 2 - 1024;
   std::vector<LowLatencyConfig> candidates = {low_latency_config(m, n, k, multiprocessors)};
   for (const int split : {1, 2, 4}) {
-    for (const int shared : {kLowLatencySharedRoom, 2 * kLowLatencySharedRoom}) {
-      for (const int ctas : {multiprocessors, 2 * multiprocessors}) {
-        if (ctas > multiprocessors && shared > kLowLatencySharedRoom) continue;
-        const LowLatencyConfig config = cut_low_latency(m, n, k, ctas, split, shared);
-        if (config.depth >= 2) candidates.push_back(config);
-      }
-    }
+    candidates.push_back(cut_low_latency(m, n, k, multiprocessors, split, kLowLatencySharedBytes));
+    candidates.push_back(cut_low_latency(m, n, k, multiprocessors, split, kHalf));
+    candidates.push_back(cut_low_latency(m, n, k, 2 * multiprocessors, split, kHalf));
   }
+  std::erase_if(candidates, [](const LowLatencyConfig& config) { return config.depth < 1; });
   return candidates;
 }
 
 LowLatencyConfig low_latency_config(int m, int n, int k, int multiprocessors) {
-  return cut_low_latency(m, n, k, multiprocessors, 1, kLowLatencySharedRoom);
+  constexpr int kFewRows = 32;        // tiles no taller are slower than adding up in a cluster
+  constexpr int kMinCodes = 1 << 10;  // of K, for a CTA
+  int split = 1;
+  while (split < 4 && ceil_divide(n, multiprocessors / split) <= kFewRows &&
+         k / split >= 2 * kMinCodes)
+    split *= 2;
+  return cut_low_latency(m, n, k, multiprocessors, split, kLowLatencySharedBytes);
 }
 
 }  // namespace octavo::cuda

@@ -12,11 +12,11 @@ namespace octavo::cuda {
 
 inline constexpr int kLowLatencyMaxTokens = 64;
 inline constexpr int kLowLatencyMaxSegments = 8;
-inline constexpr int kLowLatencyMaxRows = 128;  // weight rows of a tile
+inline constexpr int kLowLatencySharedBytes = 227 * 1024;  // that one CTA can have
+inline constexpr int kLowLatencyMaxRows = 128;             // weight rows of a tile
 inline constexpr int kLowLatencyMaxSplit = 8;
-// Shared memory of a CTA beside which one of the next kernel fits.
-inline constexpr int kLowLatencySharedRoom = 113 * 1024;
 inline constexpr int kLowLatencyMaxDepth = 32;
+inline constexpr int kLowLatencyMaxSteps = 8;
 inline constexpr int kLowLatencyStep = 128;  // codes of K of one step
 
 constexpr int ceil_divide(int a, int b) { return (a + b - 1) / b; }
@@ -47,12 +47,11 @@ struct LowLatencyGemm {
 // loads run ahead by a ring of stages; the `split` CTAs of a cluster share the K of one tile. The
 // result depends on `split` alone.
 struct LowLatencyConfig {
-  int rows = 64;     // of a tile: a multiple of 8
-  int steps = 4;     // of 128 codes of K in a stage
-  int depth = 3;     // stages of the ring
-  int split = 1;     // a power of two; above 1 a cluster has one tile
-  int passes = 1;    // tiles of a CTA, at most
-  int prefetch = 0;  // stages beyond the ring that are asked into L2 before the dependency
+  int rows = 64;   // of a tile: a multiple of 8
+  int steps = 4;   // of 128 codes of K in a stage: even
+  int depth = 3;   // stages of the ring
+  int split = 1;   // a power of two; above 1 a cluster has one tile
+  int passes = 1;  // tiles of a CTA, at most
 };
 
 std::string to_string(const LowLatencyConfig& config);
@@ -60,14 +59,15 @@ std::string to_string(const LowLatencyConfig& config);
 // Bytes of dynamic shared memory of one CTA.
 int low_latency_shared_bytes(int m, const LowLatencyConfig& config);
 
-// The tile of a problem that is cut for `ctas` CTAs, `split` of them to a tile, with stages and a
-// ring that make the most of `shared_bytes`. depth < 2 where they are too few.
+// A problem cut for `ctas` CTAs, `split` of them to a tile, with a ring that makes the most of
+// `shared_bytes`.
 LowLatencyConfig cut_low_latency(int m, int n, int k, int ctas, int split, int shared_bytes);
 
 // What a builder may measure, the default first.
 std::vector<LowLatencyConfig> low_latency_candidates(int m, int n, int k, int multiprocessors);
 
-// The configuration for a problem, from what was measured (docs/performance.md).
+// The configuration for a problem, from what was measured (docs/performance.md). Its split does not
+// depend on m: a token's result is the same whatever tokens are beside it.
 LowLatencyConfig low_latency_config(int m, int n, int k, int multiprocessors);
 
 void launch_low_latency(const LowLatencyGemm& gemm, const LowLatencyConfig& config,

@@ -25,12 +25,15 @@ constexpr int kTileRows = 64;  // of one product
 // What the kernel is told of the cut.
 struct Cut {
   LowLatencyConfig config;
-  int tiles;        // of all CTAs
-  int tile_stride;  // between the tiles of a CTA
-  int stages;       // of K, in all
-  int share;        // stages of a CTA, at most
-  int x_bytes;      // of a stage: x comes first, then the weights
+  int tile_stride;   // between the tiles of a CTA
+  int whole_rounds;  // tiles of every CTA; `more` CTAs have one more
+  int more;
+  int stages;   // of K, in all
+  int share;    // stages of a CTA, at most
+  int x_bytes;  // of a stage: x comes first, then the weights
   int stage_bytes;
+  int copies;  // of each operand in a stage: a copy moves all steps, or one where K has a tail
+  bool programmatic;  // another kernel may still be writing x
 };
 
 // Shared memory behind the ring.
@@ -47,21 +50,20 @@ struct Work {
   int first_tile, tiles, first_stage, stages;
 
   __device__ __forceinline__ explicit Work(const Cut& cut) {
-    const int split = cut.config.split;
-    first_tile = blockIdx.x / split;
-    tiles = (cut.tiles - first_tile - 1) / cut.tile_stride + 1;
-    first_stage = blockIdx.x % split * cut.share;
+    first_tile = blockIdx.y;
+    tiles = cut.whole_rounds + (first_tile < cut.more ? 1 : 0);
+    first_stage = blockIdx.x * cut.share;
     stages = max(0, min(cut.share, cut.stages - first_stage));
   }
 };
 
-// The one thread that asks for loads, in the order of their use. Three cursors walk over the
-// CTA's stages: weights, weights asked into L2, and x.
+// The one thread that asks for loads, in the order of their use. A copy costs this thread some 150
+// cycles however small it is. Two cursors walk over the CTA's stages: weights, and x.
 class Producer {
  public:
   __device__ __forceinline__ Producer(const Cut& cut, const CUtensorMap* x,
-                                      const CUtensorMap* weight, int tokens, uint32_t ring,
-                                      uint32_t full, uint32_t empty)
+                                      const CUtensorMap* weight, uint32_t ring, uint32_t full,
+                                      uint32_t empty)
       : cut_(cut),
         work_(cut),
         x_map_(x),
@@ -69,31 +71,32 @@ class Producer {
         ring_(ring),
         full_(full),
         empty_(empty),
-        stage_codes_(cut.config.steps * kLowLatencyStep),
-        expected_((cut.config.rows + tokens) * stage_codes_),
         total_(work_.tiles * work_.stages),
         ahead_(min(cut.config.depth, total_)) {}
 
-  // Fills the ring with weights, which need not wait for the kernel before this one.
+  // Fills the ring as far as need not wait for the kernel before this one: with weights.
   __device__ __forceinline__ void fill() {
-    for (int slot = 0; slot < ahead_; ++slot) load_weight(slot);
-    Cursor later = weight_;
-    const int end = min(ahead_ + cut_.config.prefetch, total_);
-    for (int i = ahead_; i < end; ++i) {
-      for (int step = 0; step < cut_.config.steps; ++step)
-        device::tma_prefetch(weight_map_, k_of(later) + step * kLowLatencyStep, row_of(later));
-      advance(later);
+    for (int slot = 0; slot < ahead_; ++slot) {
+      load_weight(slot);
+      if (!cut_.programmatic) load_x(slot);
     }
   }
 
+  // The next kernel is let in one ring before the end: its loads shall follow on these ones, and
+  // sooner they would compete with them.
   __device__ __forceinline__ void run() {
+    const int last_ring = total_ - cut_.config.depth;
+    if (last_ring <= ahead_) device::launch_dependents();
     device::wait_for_dependencies();
-    for (int slot = 0; slot < ahead_; ++slot) load_x(slot);
+    if (cut_.programmatic) {
+      for (int slot = 0; slot < ahead_; ++slot) load_x(slot);
+    }
     device::RingPosition at;
     for (int i = ahead_; i < total_; ++i, at.advance(cut_.config.depth)) {
       device::wait_barrier(empty_ + 8 * at.slot, at.parity);
       load_weight(at.slot);
       load_x(at.slot);
+      if (i == last_ring) device::launch_dependents();
     }
   }
 
@@ -102,95 +105,99 @@ class Producer {
     int tile = 0, stage = 0;
   };
 
-  __device__ __forceinline__ void advance(Cursor& cursor) const {
+  __device__ __forceinline__ void load(const CUtensorMap* map, uint32_t to, int bytes, int slot,
+                                       int row, Cursor& cursor, device::L2Policy policy) const {
+    const int step = (work_.first_stage + cursor.stage) * cut_.config.steps;
+    const uint32_t barrier = full_ + 8 * slot;
+    if (cut_.copies == 1) {
+      device::tma_load(to, map, barrier, 0, row, step, policy);
+    } else {
+      for (int i = 0; i < cut_.copies; ++i)
+        device::tma_load(to + i * (bytes / cut_.copies), map, barrier, (step + i) * kLowLatencyStep,
+                         row, 0, policy);
+    }
     if (++cursor.stage < work_.stages) return;
     cursor.stage = 0;
     ++cursor.tile;
   }
-  __device__ __forceinline__ int k_of(const Cursor& cursor) const {
-    return (work_.first_stage + cursor.stage) * stage_codes_;
-  }
-  __device__ __forceinline__ int row_of(const Cursor& cursor) const {
-    return (work_.first_tile + cursor.tile * cut_.tile_stride) * cut_.config.rows;
-  }
-
   __device__ __forceinline__ void load_weight(int slot) {
-    const int k = k_of(weight_);
-    const int row = row_of(weight_);
-    uint32_t to = ring_ + slot * cut_.stage_bytes + cut_.x_bytes;
-    device::arrive_expecting(full_ + 8 * slot, expected_);
-    for (int step = 0; step < stage_codes_; step += kLowLatencyStep) {
-      device::tma_load(to, weight_map_, full_ + 8 * slot, k + step, row,
-                       device::L2Policy::kEvictFirst);
-      to += cut_.config.rows * kLowLatencyStep;
-    }
-    advance(weight_);
+    const int tile = work_.first_tile + weight_.tile * cut_.tile_stride;
+    device::arrive_expecting(full_ + 8 * slot, cut_.stage_bytes);
+    load(weight_map_, ring_ + slot * cut_.stage_bytes + cut_.x_bytes,
+         cut_.stage_bytes - cut_.x_bytes, slot, tile * cut_.config.rows, weight_,
+         device::L2Policy::kEvictFirst);
   }
   __device__ __forceinline__ void load_x(int slot) {
-    const int k = k_of(x_);
-    uint32_t to = ring_ + slot * cut_.stage_bytes;
-    for (int step = 0; step < stage_codes_; step += kLowLatencyStep) {
-      device::tma_load(to, x_map_, full_ + 8 * slot, k + step, 0);
-      to += cut_.x_bytes / cut_.config.steps;
-    }
-    advance(x_);
+    load(x_map_, ring_ + slot * cut_.stage_bytes, cut_.x_bytes, slot, 0, x_,
+         device::L2Policy::kEvictNormal);
   }
 
   const Cut& cut_;
   const Work work_;
   const CUtensorMap *x_map_, *weight_map_;
   const uint32_t ring_, full_, empty_;
-  const int stage_codes_, expected_, total_, ahead_;
+  const int total_, ahead_;
   Cursor weight_, x_;
 };
 
-// sum += one step. The tensor cores keep about 13 bits of a running sum, so each step of 128 codes
-// starts from zero and is added in fp32.
-template <int kEights, int kTiles>
-__device__ __forceinline__ void multiply_step(float (&sum)[kTiles][kEights][4], uint32_t weight,
-                                              uint32_t x) {
-  const uint64_t a = device::wgmma_descriptor_swizzled(weight);
-  const uint64_t b = device::wgmma_descriptor_swizzled(x);
+// sum += kSteps steps, which lie two apart in the stage. The tensor cores keep about 13 bits of a
+// running sum, so each step of 128 codes starts from zero and is added in fp32.
+template <int kSteps, int kEights, int kTiles>
+__device__ __forceinline__ void multiply_steps(float (&sum)[kTiles][kEights][4], uint32_t weight,
+                                               int weight_bytes, uint32_t x) {
+  constexpr int kXBytes = 8 * kEights * kLowLatencyStep;
   constexpr uint64_t kNextTile = kTileRows * kLowLatencyStep >> 4;
-  float part[kTiles][kEights][4];
+  float part[kSteps][kTiles][kEights][4];
   device::wgmma_fence();
 #pragma unroll
-  for (int i = 0; i < kLowLatencyStep / 32; ++i) {
+  for (int step = 0; step < kSteps; ++step) {
+    const uint64_t a = device::wgmma_descriptor_swizzled(weight + 2 * step * weight_bytes);
+    const uint64_t b = device::wgmma_descriptor_swizzled(x + 2 * step * kXBytes);
 #pragma unroll
-    for (int tile = 0; tile < kTiles; ++tile)
-      device::wgmma_e4m3(part[tile], a + tile * kNextTile + i * device::kSwizzledStep,
-                         b + i * device::kSwizzledStep, /*add=*/i > 0);
+    for (int i = 0; i < kLowLatencyStep / 32; ++i) {
+#pragma unroll
+      for (int tile = 0; tile < kTiles; ++tile)
+        device::wgmma_e4m3(part[step][tile], a + tile * kNextTile + i * device::kSwizzledStep,
+                           b + i * device::kSwizzledStep, /*add=*/i > 0);
+    }
   }
   device::wgmma_commit();
   device::wgmma_wait();
 #pragma unroll
-  for (int tile = 0; tile < kTiles; ++tile) {
+  for (int step = 0; step < kSteps; ++step) {
 #pragma unroll
-    for (int eight = 0; eight < kEights; ++eight) {
+    for (int tile = 0; tile < kTiles; ++tile) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) sum[tile][eight][i] += part[tile][eight][i];
+      for (int eight = 0; eight < kEights; ++eight) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) sum[tile][eight][i] += part[step][tile][eight][i];
+      }
     }
   }
 }
 
-// The sums of one tile by one warpgroup, over the steps that are its own.
+// The sums of one tile by one warpgroup, over the steps that are its own: even or odd ones.
 template <int kEights, int kTiles>
 __device__ __forceinline__ void multiply_tile(float (&sum)[kTiles][kEights][4], const Cut& cut,
                                               int stages, uint32_t ring, uint32_t full,
                                               uint32_t empty, device::RingPosition& at) {
+  constexpr int kMost = kEights * kTiles <= 4 ? 2 : 1;  // steps at a time, as registers allow
+  constexpr int kXBytes = 8 * kEights * kLowLatencyStep;
   const int group = threadIdx.x / 128;
   const int weight_bytes = cut.config.rows * kLowLatencyStep;
-  int turn = group;  // 0: the next step is this warpgroup's
 #pragma unroll 1
   for (int stage = 0; stage < stages; ++stage) {
     const uint32_t x = ring + at.slot * cut.stage_bytes;
+    const uint32_t weight = x + cut.x_bytes;
     device::wait_barrier(full + 8 * at.slot, at.parity);
+    int step = group;
 #pragma unroll 1
-    for (int step = 0; step < cut.config.steps; ++step, turn ^= 1) {
-      if (turn == 0)
-        multiply_step<kEights, kTiles>(sum, x + cut.x_bytes + step * weight_bytes,
-                                       x + step * (8 * kEights * kLowLatencyStep));
-    }
+    for (; step + 2 * (kMost - 1) < cut.config.steps; step += 2 * kMost)
+      multiply_steps<kMost, kEights, kTiles>(sum, weight + step * weight_bytes, weight_bytes,
+                                             x + step * kXBytes);
+    if (step < cut.config.steps)
+      multiply_steps<1, kEights, kTiles>(sum, weight + step * weight_bytes, weight_bytes,
+                                         x + step * kXBytes);
     if (threadIdx.x % 32 == 0) device::arrive(empty + 8 * at.slot);
     at.advance(cut.config.depth);
   }
@@ -223,22 +230,6 @@ __device__ __forceinline__ void add_groups(Rest<kEights, kTiles>& rest,
   if (threadIdx.x < 128) for_each([](float& to, float value) { to += value; });
 }
 
-__device__ __forceinline__ void store_output(const LowLatencyGemm& gemm, const float* scales,
-                                             int token, int row, float sum) {
-  int segment = 0;
-  while (row >= gemm.segment_end[segment]) ++segment;
-  float value = sum * scales[segment];
-  const int64_t at = token * gemm.y_stride + row;
-  if (gemm.y_is_float) {
-    if (gemm.bias != nullptr) value += static_cast<const float*>(gemm.bias)[row];
-    static_cast<float*>(gemm.y)[at] = value;
-  } else {
-    if (gemm.bias != nullptr)
-      value += __bfloat162float(static_cast<const __nv_bfloat16*>(gemm.bias)[row]);
-    static_cast<__nv_bfloat16*>(gemm.y)[at] = __float2bfloat16_rn(value);
-  }
-}
-
 // The sum over the cluster of what each CTA has at `own`, in the order of their ranks.
 __device__ __forceinline__ float sum_of_peers(const float* own, int split) {
   float parts[kLowLatencyMaxSplit];
@@ -251,20 +242,33 @@ __device__ __forceinline__ float sum_of_peers(const float* own, int split) {
   return total;
 }
 
-// Writes the outputs of a tile, or this CTA's share of them where a cluster has summed it.
-template <int kEights, int kTiles>
+__device__ __forceinline__ void store(float* to, float value) { *to = value; }
+__device__ __forceinline__ void store(__nv_bfloat16* to, float value) {
+  *to = __float2bfloat16_rn(value);
+}
+
+// Writes the outputs of a tile, or this CTA's share of them where a cluster has summed it. A thread
+// keeps to one row.
+template <typename T, int kEights, int kTiles>
 __device__ __forceinline__ void store_tile(const LowLatencyGemm& gemm, const Cut& cut,
                                            const Rest<kEights, kTiles>& rest, int first_row) {
   constexpr int kRows = kTiles * kTileRows;
+  constexpr int kTokens = kConsumers / kRows;  // at a time
   const int split = cut.config.split;
   const int rank = split == 1 ? 0 : static_cast<int>(device::cluster_rank());
-  const int rows = min(cut.config.rows, gemm.n - first_row);
-  for (int i = rank * kConsumers + threadIdx.x; i < gemm.m * kRows; i += split * kConsumers) {
-    const int row = i % kRows;
-    if (row >= rows) continue;
-    const float* own = &rest.sums[i / kRows][row];
-    const float sum = split == 1 ? *own : sum_of_peers(own, split);
-    store_output(gemm, rest.scales, i / kRows, first_row + row, sum);
+  const int own = threadIdx.x % kRows;
+  const int row = first_row + own;
+  if (own >= cut.config.rows || row >= gemm.n) return;
+  int segment = 0;
+  while (row >= gemm.segment_end[segment]) ++segment;
+  const float scale = rest.scales[segment];
+  const float bias =
+      gemm.bias == nullptr ? 0.0f : static_cast<float>(static_cast<const T*>(gemm.bias)[row]);
+  T* y = static_cast<T*>(gemm.y) + row;
+#pragma unroll 4
+  for (int token = rank * kTokens + threadIdx.x / kRows; token < gemm.m; token += split * kTokens) {
+    const float* sum = &rest.sums[token][own];
+    store(y + token * gemm.y_stride, (split == 1 ? *sum : sum_of_peers(sum, split)) * scale + bias);
   }
 }
 
@@ -285,8 +289,12 @@ __device__ __forceinline__ void consume(const LowLatencyGemm& gemm, const Cut& c
     } else {
       device::cluster_sync();
     }
-    store_tile<kEights, kTiles>(gemm, cut, rest,
-                                (work.first_tile + tile * cut.tile_stride) * cut.config.rows);
+    const int first_row = (work.first_tile + tile * cut.tile_stride) * cut.config.rows;
+    if (gemm.y_is_float) {
+      store_tile<float>(gemm, cut, rest, first_row);
+    } else {
+      store_tile<__nv_bfloat16>(gemm, cut, rest, first_row);
+    }
   }
 }
 
@@ -302,8 +310,9 @@ __global__ void __launch_bounds__(kThreads, kEights* kTiles > 8 ? 1 : 2)
   const uint32_t ring = device::shared_address(shared);
   const uint32_t full = device::shared_address(rest.full);
   const uint32_t empty = device::shared_address(rest.empty);
-  device::launch_dependents();
-  Producer producer(cut, &x_map, &weight_map, gemm.m, ring, full, empty);
+  Producer producer(cut, &x_map, &weight_map, ring, full, empty);
+  if (threadIdx.x == 0) device::prefetch_tensor_map(&weight_map);
+  if (threadIdx.x == 128) device::prefetch_tensor_map(&x_map);
   if (threadIdx.x == kConsumers) {
     for (int slot = 0; slot < cut.config.depth; ++slot) {
       device::init_barrier(full + 8 * slot, 1);
@@ -325,14 +334,22 @@ __global__ void __launch_bounds__(kThreads, kEights* kTiles > 8 ? 1 : 2)
   if (cut.config.split > 1) device::cluster_sync();  // a peer may still read this CTA's sums
 }
 
-CUtensorMap codes_map(const uint8_t* data, int rows, int columns, int64_t stride, int box_rows) {
+// A copy moves `box_rows` rows × 128 codes × `steps`, with the steps as a third dimension. That
+// takes a whole number of steps a row: else steps is 1, and what lies past the end of K is zeros.
+CUtensorMap codes_map(const uint8_t* data, int rows, int columns, int64_t stride, int box_rows,
+                      int steps) {
+  const bool whole = columns % kLowLatencyStep == 0;
   TensorMapSpec spec;
   spec.data = data;
-  spec.sizes[0] = static_cast<uint64_t>(columns);
+  spec.rank = 3;
+  spec.sizes[0] = static_cast<uint64_t>(whole ? kLowLatencyStep : columns);
   spec.sizes[1] = static_cast<uint64_t>(rows);
+  spec.sizes[2] = static_cast<uint64_t>(whole ? columns / kLowLatencyStep : 1);
   spec.strides[0] = static_cast<uint64_t>(stride);
+  spec.strides[1] = kLowLatencyStep;
   spec.box[0] = kLowLatencyStep;
   spec.box[1] = static_cast<uint32_t>(box_rows);
+  spec.box[2] = static_cast<uint32_t>(whole ? steps : 1);
   return make_tensor_map(spec);
 }
 
@@ -341,20 +358,27 @@ void launch_shape(const LowLatencyGemm& gemm, const LowLatencyConfig& config, co
   static_assert(sizeof(Rest<kEights, kTiles>) == low_latency_rest_bytes(8 * kEights, kTiles));
   const auto kernel = low_latency_kernel<kEights, kTiles>;
   Cut cut = {.config = config};
-  cut.tiles = ceil_divide(gemm.n, config.rows);
-  cut.tile_stride = ceil_divide(cut.tiles, config.passes);
+  const int tiles = ceil_divide(gemm.n, config.rows);
+  cut.tile_stride = ceil_divide(tiles, config.passes);
+  cut.whole_rounds = tiles / cut.tile_stride;
+  cut.more = tiles % cut.tile_stride;
   cut.stages = ceil_divide(gemm.k, config.steps * kLowLatencyStep);
-  cut.share = ceil_divide(cut.stages, config.split);
+  // Whole groups of the most steps a stage can have: the sums do not depend on `steps`.
+  const int groups = ceil_divide(gemm.k, kLowLatencyMaxSteps * kLowLatencyStep);
+  cut.share = ceil_divide(groups, config.split) * (kLowLatencyMaxSteps / config.steps);
   cut.x_bytes = config.steps * 8 * kEights * kLowLatencyStep;
   cut.stage_bytes = cut.x_bytes + config.steps * config.rows * kLowLatencyStep;
+  cut.copies = gemm.k % kLowLatencyStep == 0 ? 1 : config.steps;
+  cut.programmatic = where.programmatic;
   Grid grid;
   grid.threads = kThreads;
   grid.cluster = config.split;
-  grid.blocks = dim3(static_cast<unsigned>(cut.tile_stride * config.split));
+  grid.blocks = dim3(static_cast<unsigned>(config.split), static_cast<unsigned>(cut.tile_stride));
   grid.shared_bytes = low_latency_shared_bytes(gemm.m, config);
   allow_shared_memory(kernel, grid.shared_bytes);
-  launch(where, grid, kernel, gemm, cut, codes_map(gemm.x, gemm.m, gemm.k, gemm.x_stride, gemm.m),
-         codes_map(gemm.weight, gemm.n, gemm.k, gemm.weight_stride, config.rows));
+  launch(where, grid, kernel, gemm, cut,
+         codes_map(gemm.x, gemm.m, gemm.k, gemm.x_stride, 8 * kEights, config.steps),
+         codes_map(gemm.weight, gemm.n, gemm.k, gemm.weight_stride, config.rows, config.steps));
 }
 
 template <int kEights>
