@@ -79,11 +79,6 @@ double time_low_latency(Bench& bench, const Operands& operands, const GemmShape&
   });
 }
 
-std::string describe(const cuda::LowLatencyConfig& c) {
-  return fmt::format("warpgroups {} depth {} split {} ctas {}", c.warpgroups, c.depth, c.split,
-                     c.ctas_per_sm);
-}
-
 struct Timed {
   double us;
   cuda::LowLatencyConfig config;
@@ -92,18 +87,9 @@ struct Timed {
 std::vector<Timed> time_configurations(Bench& bench, const Operands& operands,
                                        const GemmShape& shape, int m, bool programmatic) {
   std::vector<Timed> timed;
-  for (cuda::LowLatencyConfig config : cuda::kLowLatencyShapes) {
-    for (const int split : {1, 2, 4, 8}) {
-      for (const int ctas : {1, 2, 3, 4}) {
-        config.split = split;
-        config.ctas_per_sm = ctas;
-        const int shared = cuda::low_latency_shared_bytes(make_gemm(operands, shape, m, 0), config);
-        if (shared * ctas > 227 * 1024) continue;
-        timed.push_back(
-            {time_low_latency(bench, operands, shape, m, config, programmatic), config});
-      }
-    }
-  }
+  for (const cuda::LowLatencyConfig& config :
+       cuda::low_latency_candidates(m, shape.n, shape.k, kMultiprocessors))
+    timed.push_back({time_low_latency(bench, operands, shape, m, config, programmatic), config});
   std::sort(timed.begin(), timed.end(), [](const Timed& a, const Timed& b) { return a.us < b.us; });
   return timed;
 }
@@ -138,28 +124,28 @@ void bench_probe(Bench& bench) {
 }
 
 void bench_low_latency(Bench& bench) {
-  const Operands operands = make_operands(bench.arena, 32 * 28672, 32 * 28672 * 4);
+  const Operands operands = make_operands(bench.arena, 64 * 28672, 64 * 28672 * 4);
   for (const GemmShape& shape : kShapes) {
-    for (const int m : {1, 8, 16, 32}) {
+    for (const int m : {1, 8, 16, 32, 64}) {
       for (const bool programmatic : {false, true}) {
         const auto timed = time_configurations(bench, operands, shape, m, programmatic);
-        for (size_t i = 0; i < std::min<size_t>(timed.size(), 6); ++i)
+        for (size_t i = 0; i < std::min<size_t>(timed.size(), 3); ++i)
           bench.results.add(
               R"({{"group": "low_latency", "shape": "{}", "m": {}, "pdl": {}, "rank": {}, )"
               R"("us": {:.2f}, "share": {:.3f}, "config": "{}"}})",
               shape.name, m, programmatic, i, timed[i].us, share(shape.bytes(), timed[i].us),
-              describe(timed[i].config));
+              to_string(timed[i].config));
       }
     }
   }
 }
 
 void bench_chain(Bench& bench) {
-  const Operands operands = make_operands(bench.arena, 32 * 28672, 32 * 28672 * 4);
+  const Operands operands = make_operands(bench.arena, 64 * 28672, 64 * 28672 * 4);
   for (const int first : {0, 4}) {
     size_t bytes = 0;
     for (int i = 0; i < 4; ++i) bytes += kShapes[first + i].bytes();
-    for (const int m : {1, 16}) {
+    for (const int m : {1, 16, 64}) {
       for (const bool programmatic : {false, true}) {
         const double us = time_calls(bench.stream, 8, [&](int layer) {
           size_t at = static_cast<size_t>(layer) * bytes;

@@ -3,14 +3,31 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "backend/cuda/launch.h"
 
 namespace octavo::cuda {
 
-inline constexpr int kLowLatencyMaxTokens = 32;
+inline constexpr int kLowLatencyMaxTokens = 64;
 inline constexpr int kLowLatencyMaxSegments = 8;
 inline constexpr int kLowLatencySharedBytes = 227 * 1024;  // that one CTA can have
+inline constexpr int kLowLatencyMaxRows = 128;             // weight rows of a tile
+inline constexpr int kLowLatencyMaxSplit = 8;
+inline constexpr int kLowLatencyMaxDepth = 32;
+inline constexpr int kLowLatencyMaxSteps = 8;
+inline constexpr int kLowLatencyStep = 128;  // codes of K of one step
+
+constexpr int ceil_divide(int a, int b) { return (a + b - 1) / b; }
+
+// Tokens that the tensor cores are given for m of them.
+constexpr int low_latency_tokens(int m) { return m <= 8 ? 8 : m <= 16 ? 16 : m <= 32 ? 32 : 64; }
+
+// Bytes of shared memory beside the ring: sums of `tiles` × 64 rows, scales, barriers.
+constexpr int low_latency_rest_bytes(int tokens, int tiles) {
+  return 4 * tokens * (64 * tiles + 4) + 4 * kLowLatencyMaxSegments + 16 * kLowLatencyMaxDepth;
+}
 
 struct LowLatencyGemm {
   const uint8_t* x;           // [m, k] E4M3
@@ -26,29 +43,31 @@ struct LowLatencyGemm {
   bool y_is_float;
 };
 
-// How the work is cut. The warpgroups of a CTA share the K range of a tile of 64 weight rows, step
-// by step in turns; `split` CTAs of a cluster share it further. A CTA walks over tiles while its
-// loads run ahead.
+// How the work is cut. A CTA takes tiles of `rows` weight rows, one after the other, while its
+// loads run ahead by a ring of stages; the `split` CTAs of a cluster share the K of one tile. The
+// result depends on `split` alone.
 struct LowLatencyConfig {
-  int warpgroups = 2;   // of a CTA
-  int depth = 6;        // steps of 128 codes of K that a warpgroup has in flight: 8 KiB each
-  int split = 1;        // CTAs that share K: 1, 2, 4 or 8
-  int ctas_per_sm = 2;  // the grid is no larger than this many on every multiprocessor
+  int rows = 64;   // of a tile: a multiple of 8
+  int steps = 4;   // of 128 codes of K in a stage: even
+  int depth = 3;   // stages of the ring
+  int split = 1;   // a power of two; above 1 a cluster has one tile
+  int passes = 1;  // tiles of a CTA, at most
 };
 
-// The configurations that are compiled in, `split` and `ctas_per_sm` aside.
-inline constexpr LowLatencyConfig kLowLatencyShapes[] = {
-    {.warpgroups = 1, .depth = 6}, {.warpgroups = 2, .depth = 4}, {.warpgroups = 2, .depth = 6},
-    {.warpgroups = 4, .depth = 3}, {.warpgroups = 4, .depth = 5},
-};
+std::string to_string(const LowLatencyConfig& config);
 
 // Bytes of dynamic shared memory of one CTA.
-int low_latency_shared_bytes(const LowLatencyGemm& gemm, const LowLatencyConfig& config);
+int low_latency_shared_bytes(int m, const LowLatencyConfig& config);
 
-// Whether x of m rows and k columns fits in shared memory in some configuration.
-bool low_latency_fits(int m, int k);
+// A problem cut for `ctas` CTAs, `split` of them to a tile, with a ring that makes the most of
+// `shared_bytes`.
+LowLatencyConfig cut_low_latency(int m, int n, int k, int ctas, int split, int shared_bytes);
 
-// The configuration for a problem that fits, from what was measured (docs/performance.md).
+// What a builder may measure, the default first.
+std::vector<LowLatencyConfig> low_latency_candidates(int m, int n, int k, int multiprocessors);
+
+// The configuration for a problem, from what was measured (docs/performance.md). Its split does not
+// depend on m: a token's result is the same whatever tokens are beside it.
 LowLatencyConfig low_latency_config(int m, int n, int k, int multiprocessors);
 
 void launch_low_latency(const LowLatencyGemm& gemm, const LowLatencyConfig& config,

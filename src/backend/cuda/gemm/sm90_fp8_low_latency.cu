@@ -1,377 +1,407 @@
-// FP8 linear for few tokens: each weight byte is loaded once, by the warp that multiplies it.
+// FP8 linear for few tokens: TMA streams tiles of weight rows past the tensor cores.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Weights are the 64-row side of the product and tokens the narrow one (swap-AB). A thread copies
-// the pieces it will itself use into its own slots of shared memory, so that no barrier stands
-// between memory and tensor cores; the order of k within 64 codes is permuted alike for both
-// operands.
-#include <algorithm>
-#include <iterator>
-
+// Weights are the 64-row side of the product and tokens the narrow one (swap-AB). A tile may have
+// fewer rows than the tensor cores take: what they read past it becomes sums that nobody uses. So
+// all multiprocessors get equal shares of whole rows, and where there are rows enough nothing has
+// to be added up between CTAs.
 #include "backend/cuda/device/numerics.cuh"
 #include "backend/cuda/device/ptx/cluster.cuh"
 #include "backend/cuda/device/ptx/grid_dependency.cuh"
+#include "backend/cuda/device/ptx/mbarrier.cuh"
 #include "backend/cuda/device/ptx/memory.cuh"
+#include "backend/cuda/device/ptx/tma.cuh"
 #include "backend/cuda/device/ptx/wgmma.cuh"
 #include "backend/cuda/gemm/low_latency.h"
+#include "backend/cuda/tensor_map.h"
 
 namespace octavo::cuda {
 namespace {
 
-constexpr int kRows = 64;   // weight rows of a tile
-constexpr int kStep = 128;  // codes of K of one step
-constexpr int kPieces = 4;  // of a thread and step: rows g and g + 8, two chunks
-constexpr int kMaxSplit = 8;
+constexpr int kConsumers = 256;  // two warpgroups that multiply: even and odd steps
+constexpr int kThreads = kConsumers + 32;
+constexpr int kTileRows = 64;  // of one product
 
-__host__ __device__ constexpr int ceil_divide(int a, int b) { return (a + b - 1) / b; }
-
-// The part of K and the tiles that this CTA works on.
-struct Work {
-  int first_step;  // of K
-  int steps;       // of K, in this CTA
-  int turns;       // steps of one warpgroup in a tile
-  int first_tile, tile_stride, tiles;
+// What the kernel is told of the cut.
+struct Cut {
+  LowLatencyConfig config;
+  int tile_stride;   // between the tiles of a CTA
+  int whole_rounds;  // tiles of every CTA; `more` CTAs have one more
+  int more;
+  int stages;   // of K, in all
+  int share;    // stages of a CTA, at most
+  int x_bytes;  // of a stage: x comes first, then the weights
+  int stage_bytes;
+  int copies;  // of each operand in a stage: a copy moves all steps, or one where K has a tail
+  bool programmatic;  // another kernel may still be writing x
 };
 
-template <int kGroups>
-__device__ __forceinline__ Work plan_work(const LowLatencyGemm& gemm, int split) {
-  Work work;
-  const int total = ceil_divide(gemm.k, kStep);
-  const int share = ceil_divide(total, split);
-  work.first_step = blockIdx.x % split * share;
-  work.steps = max(0, min(share, total - work.first_step));
-  work.turns = ceil_divide(share, kGroups);
-  work.first_tile = blockIdx.x / split;
-  work.tile_stride = gridDim.x / split;
-  const int tiles = ceil_divide(gemm.n, kRows);
-  work.tiles = ceil_divide(max(0, tiles - work.first_tile), work.tile_stride);
-  return work;
-}
+// Shared memory behind the ring.
+template <int kEights, int kTiles>
+struct Rest {
+  static constexpr int kPitch = kTiles * kTileRows + 4;  // spreads a warp's stores over the banks
+  float sums[8 * kEights][kPitch];
+  float scales[kLowLatencyMaxSegments];  // input scale × weight scale
+  uint64_t full[kLowLatencyMaxDepth], empty[kLowLatencyMaxDepth];
+};
 
-// The weights on their way: a ring of steps in the warp's own slots of shared memory. Eight lanes
-// copy a whole 128-byte line of a row, each piece into the slot of the lane that will use it.
-template <int kGroups>
-class WeightStream {
+// The CTA's part of the work.
+struct Work {
+  int first_tile, tiles, first_stage, stages;
+
+  __device__ __forceinline__ explicit Work(const Cut& cut) {
+    first_tile = blockIdx.y;
+    tiles = cut.whole_rounds + (first_tile < cut.more ? 1 : 0);
+    first_stage = blockIdx.x * cut.share;
+    stages = max(0, min(cut.share, cut.stages - first_stage));
+  }
+};
+
+// The one thread that asks for loads, in the order of their use. A copy costs this thread some 150
+// cycles however small it is. Two cursors walk over the CTA's stages: weights, and x.
+class Producer {
  public:
-  static constexpr int kThreads = kGroups * 128;
+  __device__ __forceinline__ Producer(const Cut& cut, const CUtensorMap* x,
+                                      const CUtensorMap* weight, uint32_t ring, uint32_t full,
+                                      uint32_t empty)
+      : cut_(cut),
+        work_(cut),
+        x_map_(x),
+        weight_map_(weight),
+        ring_(ring),
+        full_(full),
+        empty_(empty),
+        total_(work_.tiles * work_.stages),
+        ahead_(min(cut.config.depth, total_)) {}
 
-  __device__ __forceinline__ WeightStream(const LowLatencyGemm& gemm, const Work& work, uint4* ring)
-      : gemm_(gemm), work_(work), from_(ring + threadIdx.x) {
-    const int lane = threadIdx.x % 32;
-    to_ = ring + threadIdx.x / 32 * 32 + lane % 8 / 4 * 2 * kThreads + lane / 8 * 4 + lane % 4;
-    set_tile();
-  }
-
-  // Requests the next step of the sequence of tiles into `slot`; zeros past the end of K.
-  __device__ __forceinline__ void request(int slot) {
-    const bool present = tile_ < work_.tiles &&
-                         turn_ * kGroups + static_cast<int>(threadIdx.x / 128) < work_.steps &&
-                         k_ < gemm_.k;
-    uint4* to = to_ + slot * (kPieces * kThreads);
-#pragma unroll
-    for (int i = 0; i < kPieces; ++i) {  // rows 4 i + lane / 8
-      const uint8_t* from = rows_[i] + (present ? k_ : 0);
-      device::copy_async_16(to + i / 2 * kThreads + i % 2 * 16, from, present);
-    }
-    device::commit_copies();
-    k_ += kGroups * kStep;
-    if (++turn_ == work_.turns) {
-      turn_ = 0;
-      ++tile_;
-      set_tile();
+  // Fills the ring as far as need not wait for the kernel before this one: with weights.
+  __device__ __forceinline__ void fill() {
+    for (int slot = 0; slot < ahead_; ++slot) {
+      load_weight(slot);
+      if (!cut_.programmatic) load_x(slot);
     }
   }
 
-  // Piece 0 and 1: rows g and g + 8 of the first chunk; 2 and 3: of the second.
-  __device__ __forceinline__ uint4 take(int slot, int piece) const {
-    return from_[(slot * kPieces + piece) * kThreads];
+  // The next kernel is let in one ring before the end: its loads shall follow on these ones, and
+  // sooner they would compete with them.
+  __device__ __forceinline__ void run() {
+    const int last_ring = total_ - cut_.config.depth;
+    if (last_ring <= ahead_) device::launch_dependents();
+    device::wait_for_dependencies();
+    if (cut_.programmatic) {
+      for (int slot = 0; slot < ahead_; ++slot) load_x(slot);
+    }
+    device::RingPosition at;
+    for (int i = ahead_; i < total_; ++i, at.advance(cut_.config.depth)) {
+      device::wait_barrier(empty_ + 8 * at.slot, at.parity);
+      load_weight(at.slot);
+      load_x(at.slot);
+      if (i == last_ring) device::launch_dependents();
+    }
   }
 
  private:
-  __device__ __forceinline__ void set_tile() {
-    const int lane = threadIdx.x % 32;
-    const int row = (work_.first_tile + tile_ * work_.tile_stride) * kRows +
-                    threadIdx.x % 128 / 32 * 16 + lane / 8;
-#pragma unroll
-    for (int i = 0; i < kPieces;
-         ++i)  // rows past the end repeat the last one: their sums are dropped
-      rows_[i] = gemm_.weight + min(row + 4 * i, gemm_.n - 1) * gemm_.weight_stride;
-    k_ = (work_.first_step + threadIdx.x / 128) * kStep + lane % 8 * 16;
-  }
+  struct Cursor {
+    int tile = 0, stage = 0;
+  };
 
-  const LowLatencyGemm& gemm_;
-  const Work& work_;
-  const uint4* from_;  // own slots
-  uint4* to_;          // slots of the lanes that use what this one copies
-  const uint8_t* rows_[kPieces];
-  int k_;
-  int turn_ = 0;
-  int tile_ = 0;
-};
-
-// Brings the CTA's part of x into the layout of the tensor cores: for each chunk and each word w of
-// a piece, matrices of 8 tokens × 16 bytes, word w of pieces 0 … 3. Columns of tokens that do not
-// exist keep what was there: no other column depends on them.
-template <int kEights, int kThreads>
-__device__ __forceinline__ void stage_x(const LowLatencyGemm& gemm, const Work& work, uint32_t* x) {
-  for (int i = threadIdx.x; i < work.steps * (kStep / 16); i += kThreads) {
-    const int k = work.first_step * kStep + i * 16;
-    const uint8_t* from = gemm.x + (k < gemm.k ? k : 0);
-    uint32_t* to = x + (i / 4 * 4 * kEights * 8) * 4 + i % 4;
-#pragma unroll
-    for (int eight = 0; eight < kEights; ++eight) {
-      uint4 codes[8];  // of eight tokens, in flight together
-#pragma unroll
-      for (int j = 0; j < 8; ++j) {
-        codes[j] = make_uint4(0, 0, 0, 0);
-        if (eight * 8 + j < gemm.m && k < gemm.k)
-          codes[j] = *reinterpret_cast<const uint4*>(from + (eight * 8 + j) * gemm.x_stride);
-      }
-#pragma unroll
-      for (int j = 0; j < 8; ++j) {
-        uint32_t* words = to + (eight * 8 + j) * 4;
-        words[0] = codes[j].x;
-        words[kEights * 32] = codes[j].y;
-        words[2 * kEights * 32] = codes[j].z;
-        words[3 * kEights * 32] = codes[j].w;
-      }
-    }
-  }
-  device::fence_shared_for_wgmma();
-  __syncthreads();
-}
-
-__device__ __forceinline__ void store_output(const LowLatencyGemm& gemm, const float* scales,
-                                             int token, int row, float sum) {
-  if (row >= gemm.n) return;
-  int segment = 0;
-  while (row >= gemm.segment_end[segment]) ++segment;
-  float value = sum * scales[segment];
-  const int64_t at = token * gemm.y_stride + row;
-  if (gemm.y_is_float) {
-    if (gemm.bias != nullptr) value += static_cast<const float*>(gemm.bias)[row];
-    static_cast<float*>(gemm.y)[at] = value;
-  } else {
-    if (gemm.bias != nullptr)
-      value += __bfloat162float(static_cast<const __nv_bfloat16*>(gemm.bias)[row]);
-    static_cast<__nv_bfloat16*>(gemm.y)[at] = __float2bfloat16_rn(value);
-  }
-}
-
-// Sums of one tile: over the CTA's warpgroups, then over the cluster, each in a fixed order.
-template <int kGroups, int kEights>
-struct TileSum {
-  static constexpr int kPitch = kRows + 4;  // spreads a warp's stores over the banks
-  float groups[kGroups][8 * kEights][kPitch];
-  float cta[8 * kEights * kRows];
-  float scales[kLowLatencyMaxSegments];  // input scale × weight scale; of the first of two alone
-};
-
-template <int kGroups, int kEights>
-__device__ __forceinline__ void finish_tile(const LowLatencyGemm& gemm,
-                                            TileSum<kGroups, kEights>& sums, const float* scales,
-                                            const float (&sum)[kEights][4], int first_row,
-                                            int split) {
-  constexpr int kThreads = kGroups * 128;
-  const int lane = threadIdx.x % 32;
-  auto& own = sums.groups[threadIdx.x / 128];
-  const int own_row = threadIdx.x % 128 / 32 * 16 + lane / 4;
-#pragma unroll
-  for (int eight = 0; eight < kEights; ++eight) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i)
-      own[eight * 8 + lane % 4 * 2 + i % 2][own_row + i / 2 * 8] = sum[eight][i];
-  }
-  __syncthreads();
-  const int outputs = gemm.m * kRows;
-  for (int i = threadIdx.x; i < outputs; i += kThreads) {
-    float total = 0.0f;
-#pragma unroll
-    for (int group = 0; group < kGroups; ++group) total += sums.groups[group][i / kRows][i % kRows];
-    if (split == 1) {
-      store_output(gemm, scales, i / kRows, first_row + i % kRows, total);
+  __device__ __forceinline__ void load(const CUtensorMap* map, uint32_t to, int bytes, int slot,
+                                       int row, Cursor& cursor, device::L2Policy policy) const {
+    const int step = (work_.first_stage + cursor.stage) * cut_.config.steps;
+    const uint32_t barrier = full_ + 8 * slot;
+    if (cut_.copies == 1) {
+      device::tma_load(to, map, barrier, 0, row, step, policy);
     } else {
-      sums.cta[i] = total;
+      for (int i = 0; i < cut_.copies; ++i)
+        device::tma_load(to + i * (bytes / cut_.copies), map, barrier, (step + i) * kLowLatencyStep,
+                         row, 0, policy);
     }
+    if (++cursor.stage < work_.stages) return;
+    cursor.stage = 0;
+    ++cursor.tile;
   }
-  if (split == 1) return;
-  device::cluster_sync();
-  const int share = outputs / split;  // a multiple of 8: 64 rows over at most 8 CTAs
-  const int first = static_cast<int>(device::cluster_rank()) * share;
-  for (int i = first + threadIdx.x; i < first + share; i += kThreads) {
-    float parts[kMaxSplit];
-#pragma unroll
-    for (int peer = 0; peer < kMaxSplit; ++peer)
-      parts[peer] =
-          peer < split ? device::load_from_peer(device::shared_address(&sums.cta[i]), peer) : 0.0f;
-    float total = 0.0f;
-#pragma unroll
-    for (int peer = 0; peer < kMaxSplit; ++peer) total += parts[peer];
-    store_output(gemm, scales, i / kRows, first_row + i % kRows, total);
+  __device__ __forceinline__ void load_weight(int slot) {
+    const int tile = work_.first_tile + weight_.tile * cut_.tile_stride;
+    device::arrive_expecting(full_ + 8 * slot, cut_.stage_bytes);
+    load(weight_map_, ring_ + slot * cut_.stage_bytes + cut_.x_bytes,
+         cut_.stage_bytes - cut_.x_bytes, slot, tile * cut_.config.rows, weight_,
+         device::L2Policy::kEvictFirst);
   }
-}
+  __device__ __forceinline__ void load_x(int slot) {
+    load(x_map_, ring_ + slot * cut_.stage_bytes, cut_.x_bytes, slot, 0, x_,
+         device::L2Policy::kEvictNormal);
+  }
 
-// One step of one warpgroup. The tensor cores keep about 13 bits of a running sum, so each step of
-// 128 codes starts from zero and is added in fp32.
-template <int kGroups, int kEights>
-__device__ __forceinline__ void multiply_step(float (&sum)[kEights][4],
-                                              const WeightStream<kGroups>& weights, int slot,
-                                              uint32_t x) {
-  constexpr int kMatrices = kEights * 128;  // bytes of the matrices of one word
-  uint32_t a[kStep / 32][4];
-#pragma unroll
-  for (int chunk = 0; chunk < 2; ++chunk) {
-    const uint4 low = weights.take(slot, 2 * chunk);
-    const uint4 high = weights.take(slot, 2 * chunk + 1);
-    a[2 * chunk][0] = low.x, a[2 * chunk][1] = high.x;
-    a[2 * chunk][2] = low.y, a[2 * chunk][3] = high.y;
-    a[2 * chunk + 1][0] = low.z, a[2 * chunk + 1][1] = high.z;
-    a[2 * chunk + 1][2] = low.w, a[2 * chunk + 1][3] = high.w;
-  }
-  float part[kEights][4];
+  const Cut& cut_;
+  const Work work_;
+  const CUtensorMap *x_map_, *weight_map_;
+  const uint32_t ring_, full_, empty_;
+  const int total_, ahead_;
+  Cursor weight_, x_;
+};
+
+// sum += kSteps steps, which lie two apart in the stage. The tensor cores keep about 13 bits of a
+// running sum, so each step of 128 codes starts from zero and is added in fp32.
+template <int kSteps, int kEights, int kTiles>
+__device__ __forceinline__ void multiply_steps(float (&sum)[kTiles][kEights][4], uint32_t weight,
+                                               int weight_bytes, uint32_t x) {
+  constexpr int kXBytes = 8 * kEights * kLowLatencyStep;
+  constexpr uint64_t kNextTile = kTileRows * kLowLatencyStep >> 4;
+  float part[kSteps][kTiles][kEights][4];
   device::wgmma_fence();
 #pragma unroll
-  for (int i = 0; i < kStep / 32; ++i)
-    device::wgmma_e4m3(part, a[i], device::wgmma_descriptor(x + 2 * i * kMatrices, kMatrices, 128),
-                       /*add=*/i > 0);
+  for (int step = 0; step < kSteps; ++step) {
+    const uint64_t a = device::wgmma_descriptor_swizzled(weight + 2 * step * weight_bytes);
+    const uint64_t b = device::wgmma_descriptor_swizzled(x + 2 * step * kXBytes);
+#pragma unroll
+    for (int i = 0; i < kLowLatencyStep / 32; ++i) {
+#pragma unroll
+      for (int tile = 0; tile < kTiles; ++tile)
+        device::wgmma_e4m3(part[step][tile], a + tile * kNextTile + i * device::kSwizzledStep,
+                           b + i * device::kSwizzledStep, /*add=*/i > 0);
+    }
+  }
   device::wgmma_commit();
   device::wgmma_wait();
 #pragma unroll
-  for (int eight = 0; eight < kEights; ++eight) {
+  for (int step = 0; step < kSteps; ++step) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) sum[eight][i] += part[eight][i];
+    for (int tile = 0; tile < kTiles; ++tile) {
+#pragma unroll
+      for (int eight = 0; eight < kEights; ++eight) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) sum[tile][eight][i] += part[step][tile][eight][i];
+      }
+    }
   }
 }
 
-template <int kGroups, int kEights, int kDepth>
-__global__ void __launch_bounds__(kGroups * 128)
-    low_latency_kernel(const __grid_constant__ LowLatencyGemm gemm, int split) {
-  using Sums = TileSum<kGroups, kEights>;
-  constexpr int kThreads = kGroups * 128;
-  extern __shared__ uint4 shared[];
-  Sums* sums = reinterpret_cast<Sums*>(shared);  // two, used in turn
-  uint4* ring = shared + 2 * sizeof(Sums) / 16;
-  uint4* x = ring + kDepth * kPieces * kThreads;
-  device::launch_dependents();
-  const Work work = plan_work<kGroups>(gemm, split);
-  WeightStream<kGroups> weights(gemm, work, ring);
+// The sums of one tile by one warpgroup, over the steps that are its own: even or odd ones.
+template <int kEights, int kTiles>
+__device__ __forceinline__ void multiply_tile(float (&sum)[kTiles][kEights][4], const Cut& cut,
+                                              int stages, uint32_t ring, uint32_t full,
+                                              uint32_t empty, device::RingPosition& at) {
+  constexpr int kMost = kEights * kTiles <= 4 ? 2 : 1;  // steps at a time, as registers allow
+  constexpr int kXBytes = 8 * kEights * kLowLatencyStep;
+  const int group = threadIdx.x / 128;
+  const int weight_bytes = cut.config.rows * kLowLatencyStep;
 #pragma unroll 1
-  for (int slot = 0; slot < kDepth; ++slot) weights.request(slot);
-  if (threadIdx.x < gemm.segments)  // scales are weights: they wait for nothing
-    sums[0].scales[threadIdx.x] = *gemm.input_scale * gemm.weight_scale[threadIdx.x];
-  device::wait_for_dependencies();
-  stage_x<kEights, kThreads>(gemm, work, reinterpret_cast<uint32_t*>(x));
+  for (int stage = 0; stage < stages; ++stage) {
+    const uint32_t x = ring + at.slot * cut.stage_bytes;
+    const uint32_t weight = x + cut.x_bytes;
+    device::wait_barrier(full + 8 * at.slot, at.parity);
+    int step = group;
+#pragma unroll 1
+    for (; step + 2 * (kMost - 1) < cut.config.steps; step += 2 * kMost)
+      multiply_steps<kMost, kEights, kTiles>(sum, weight + step * weight_bytes, weight_bytes,
+                                             x + step * kXBytes);
+    if (step < cut.config.steps)
+      multiply_steps<1, kEights, kTiles>(sum, weight + step * weight_bytes, weight_bytes,
+                                         x + step * kXBytes);
+    if (threadIdx.x % 32 == 0) device::arrive(empty + 8 * at.slot);
+    at.advance(cut.config.depth);
+  }
+}
 
-  constexpr int kStepBytes = 2 * 4 * kEights * 128;  // of x
-  const uint32_t own_x = device::shared_address(x) + threadIdx.x / 128 * kStepBytes;
-  int slot = 0;
+__device__ __forceinline__ void sync_consumers() {
+  asm volatile("bar.sync 1, %0;" ::"n"(kConsumers) : "memory");
+}
+
+// Adds the sums of both warpgroups, in shared memory.
+template <int kEights, int kTiles>
+__device__ __forceinline__ void add_groups(Rest<kEights, kTiles>& rest,
+                                           const float (&sum)[kTiles][kEights][4]) {
+  const int lane = threadIdx.x % 32;
+  const int row = threadIdx.x % 128 / 32 * 16 + lane / 4;
+  const auto for_each = [&](auto&& function) {
+#pragma unroll
+    for (int tile = 0; tile < kTiles; ++tile) {
+#pragma unroll
+      for (int eight = 0; eight < kEights; ++eight) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i)
+          function(rest.sums[eight * 8 + lane % 4 * 2 + i % 2][tile * kTileRows + row + i / 2 * 8],
+                   sum[tile][eight][i]);
+      }
+    }
+  };
+  if (threadIdx.x >= 128) for_each([](float& to, float value) { to = value; });
+  sync_consumers();
+  if (threadIdx.x < 128) for_each([](float& to, float value) { to += value; });
+}
+
+// The sum over the cluster of what each CTA has at `own`, in the order of their ranks.
+__device__ __forceinline__ float sum_of_peers(const float* own, int split) {
+  float parts[kLowLatencyMaxSplit];
+#pragma unroll
+  for (int peer = 0; peer < kLowLatencyMaxSplit; ++peer)
+    parts[peer] = peer < split ? device::load_from_peer(device::shared_address(own), peer) : 0.0f;
+  float total = 0.0f;
+#pragma unroll
+  for (int peer = 0; peer < kLowLatencyMaxSplit; ++peer) total += parts[peer];
+  return total;
+}
+
+__device__ __forceinline__ void store(float* to, float value) { *to = value; }
+__device__ __forceinline__ void store(__nv_bfloat16* to, float value) {
+  *to = __float2bfloat16_rn(value);
+}
+
+// Writes the outputs of a tile, or this CTA's share of them where a cluster has summed it. A thread
+// keeps to one row.
+template <typename T, int kEights, int kTiles>
+__device__ __forceinline__ void store_tile(const LowLatencyGemm& gemm, const Cut& cut,
+                                           const Rest<kEights, kTiles>& rest, int first_row) {
+  constexpr int kRows = kTiles * kTileRows;
+  constexpr int kTokens = kConsumers / kRows;  // at a time
+  const int split = cut.config.split;
+  const int rank = split == 1 ? 0 : static_cast<int>(device::cluster_rank());
+  const int own = threadIdx.x % kRows;
+  const int row = first_row + own;
+  if (own >= cut.config.rows || row >= gemm.n) return;
+  int segment = 0;
+  while (row >= gemm.segment_end[segment]) ++segment;
+  const float scale = rest.scales[segment];
+  const float bias =
+      gemm.bias == nullptr ? 0.0f : static_cast<float>(static_cast<const T*>(gemm.bias)[row]);
+  T* y = static_cast<T*>(gemm.y) + row;
+#pragma unroll 4
+  for (int token = rank * kTokens + threadIdx.x / kRows; token < gemm.m; token += split * kTokens) {
+    const float* sum = &rest.sums[token][own];
+    store(y + token * gemm.y_stride, (split == 1 ? *sum : sum_of_peers(sum, split)) * scale + bias);
+  }
+}
+
+template <int kEights, int kTiles>
+__device__ __forceinline__ void consume(const LowLatencyGemm& gemm, const Cut& cut,
+                                        Rest<kEights, kTiles>& rest, uint32_t ring, uint32_t full,
+                                        uint32_t empty) {
+  const Work work(cut);
+  device::RingPosition at;
 #pragma unroll 1
   for (int tile = 0; tile < work.tiles; ++tile) {
-    float sum[kEights][4] = {};
-#pragma unroll 1
-    for (int turn = 0; turn < work.turns; ++turn) {
-      device::wait_for_copies<kDepth - 1>();
-      __syncwarp();  // what the other lanes copied is there
-      if (turn * kGroups + static_cast<int>(threadIdx.x / 128) < work.steps)
-        multiply_step<kGroups, kEights>(sum, weights, slot, own_x + turn * kGroups * kStepBytes);
-      __syncwarp();  // the slot is read
-      weights.request(slot);
-      if (++slot == kDepth) slot = 0;
+    float sum[kTiles][kEights][4] = {};
+    multiply_tile<kEights, kTiles>(sum, cut, work.stages, ring, full, empty, at);
+    if (tile > 0) sync_consumers();  // the sums of the tile before are stored
+    add_groups<kEights, kTiles>(rest, sum);
+    if (cut.config.split == 1) {
+      sync_consumers();
+    } else {
+      device::cluster_sync();
     }
-    finish_tile<kGroups, kEights>(gemm, sums[tile % 2], sums[0].scales, sum,
-                                  (work.first_tile + tile * work.tile_stride) * kRows, split);
+    const int first_row = (work.first_tile + tile * cut.tile_stride) * cut.config.rows;
+    if (gemm.y_is_float) {
+      store_tile<float>(gemm, cut, rest, first_row);
+    } else {
+      store_tile<__nv_bfloat16>(gemm, cut, rest, first_row);
+    }
   }
-  if (split > 1) device::cluster_sync();  // a peer may still read this CTA's sums
 }
 
-int eights_for(int m) { return m <= 8 ? 1 : m <= 16 ? 2 : 4; }
-
-template <int kGroups, int kEights, int kDepth>
-void launch_shape(const LowLatencyGemm& gemm, const LowLatencyConfig& config, const Launch& where,
-                  int multiprocessors) {
-  const auto kernel = low_latency_kernel<kGroups, kEights, kDepth>;
-  const int tiles = ceil_divide(gemm.n, kRows);
-  const int most = std::max(1, multiprocessors * config.ctas_per_sm / config.split);
-  Grid grid;
-  grid.threads = kGroups * 128;
-  grid.cluster = config.split;
-  grid.blocks = dim3(static_cast<unsigned>(std::min(tiles, most) * config.split));
-  grid.shared_bytes = low_latency_shared_bytes(gemm, config);
-  allow_shared_memory(kernel, grid.shared_bytes);
-  launch(where, grid, kernel, gemm, config.split);
-}
-
-// Calls the instantiation of kLowLatencyShapes[kIndex …] that `config` names.
-template <size_t kIndex = 0>
-void dispatch_shape(const LowLatencyGemm& gemm, const LowLatencyConfig& config, const Launch& where,
-                    int multiprocessors) {
-  if constexpr (kIndex < std::size(kLowLatencyShapes)) {
-    constexpr LowLatencyConfig kShape = kLowLatencyShapes[kIndex];
-    constexpr int kGroups = kShape.warpgroups;
-    if (kGroups != config.warpgroups || kShape.depth != config.depth)
-      return dispatch_shape<kIndex + 1>(gemm, config, where, multiprocessors);
-    const int eights = eights_for(gemm.m);
-    if (eights == 1)
-      return launch_shape<kGroups, 1, kShape.depth>(gemm, config, where, multiprocessors);
-    if (eights == 2)
-      return launch_shape<kGroups, 2, kShape.depth>(gemm, config, where, multiprocessors);
-    launch_shape<kGroups, 4, kShape.depth>(gemm, config, where, multiprocessors);
+// Two CTAs on a multiprocessor, the second one of the next kernel, unless there are too many sums.
+template <int kEights, int kTiles>
+__global__ void __launch_bounds__(kThreads, kEights* kTiles > 8 ? 1 : 2)
+    low_latency_kernel(const __grid_constant__ LowLatencyGemm gemm, const __grid_constant__ Cut cut,
+                       const __grid_constant__ CUtensorMap x_map,
+                       const __grid_constant__ CUtensorMap weight_map) {
+  using AllRest = Rest<kEights, kTiles>;
+  extern __shared__ __align__(1024) uint8_t shared[];
+  auto& rest = *reinterpret_cast<AllRest*>(shared + cut.config.depth * cut.stage_bytes);
+  const uint32_t ring = device::shared_address(shared);
+  const uint32_t full = device::shared_address(rest.full);
+  const uint32_t empty = device::shared_address(rest.empty);
+  Producer producer(cut, &x_map, &weight_map, ring, full, empty);
+  if (threadIdx.x == 0) device::prefetch_tensor_map(&weight_map);
+  if (threadIdx.x == 128) device::prefetch_tensor_map(&x_map);
+  if (threadIdx.x == kConsumers) {
+    for (int slot = 0; slot < cut.config.depth; ++slot) {
+      device::init_barrier(full + 8 * slot, 1);
+      device::init_barrier(empty + 8 * slot, kConsumers / 32);
+    }
+    device::publish_barriers();
+    producer.fill();
+  }
+  if (threadIdx.x < gemm.segments)  // scales are weights: they wait for nothing
+    rest.scales[threadIdx.x] = *gemm.input_scale * gemm.weight_scale[threadIdx.x];
+  __syncthreads();
+  if (threadIdx.x < kConsumers) {
+    consume<kEights, kTiles>(gemm, cut, rest, ring, full, empty);
   } else {
-    throw_cuda_error(cudaErrorInvalidConfiguration, "low latency GEMM configuration");
+    if (threadIdx.x == kConsumers) producer.run();
+    __syncwarp();
+    if (cut.config.split > 1) device::cluster_sync();  // the consumers': sums are there
   }
+  if (cut.config.split > 1) device::cluster_sync();  // a peer may still read this CTA's sums
+}
+
+// A copy moves `box_rows` rows × 128 codes × `steps`, with the steps as a third dimension. That
+// takes a whole number of steps a row: else steps is 1, and what lies past the end of K is zeros.
+CUtensorMap codes_map(const uint8_t* data, int rows, int columns, int64_t stride, int box_rows,
+                      int steps) {
+  const bool whole = columns % kLowLatencyStep == 0;
+  TensorMapSpec spec;
+  spec.data = data;
+  spec.rank = 3;
+  spec.sizes[0] = static_cast<uint64_t>(whole ? kLowLatencyStep : columns);
+  spec.sizes[1] = static_cast<uint64_t>(rows);
+  spec.sizes[2] = static_cast<uint64_t>(whole ? columns / kLowLatencyStep : 1);
+  spec.strides[0] = static_cast<uint64_t>(stride);
+  spec.strides[1] = kLowLatencyStep;
+  spec.box[0] = kLowLatencyStep;
+  spec.box[1] = static_cast<uint32_t>(box_rows);
+  spec.box[2] = static_cast<uint32_t>(whole ? steps : 1);
+  return make_tensor_map(spec);
+}
+
+template <int kEights, int kTiles>
+void launch_shape(const LowLatencyGemm& gemm, const LowLatencyConfig& config, const Launch& where) {
+  static_assert(sizeof(Rest<kEights, kTiles>) == low_latency_rest_bytes(8 * kEights, kTiles));
+  const auto kernel = low_latency_kernel<kEights, kTiles>;
+  Cut cut = {.config = config};
+  const int tiles = ceil_divide(gemm.n, config.rows);
+  cut.tile_stride = ceil_divide(tiles, config.passes);
+  cut.whole_rounds = tiles / cut.tile_stride;
+  cut.more = tiles % cut.tile_stride;
+  cut.stages = ceil_divide(gemm.k, config.steps * kLowLatencyStep);
+  // Whole groups of the most steps a stage can have: the sums do not depend on `steps`.
+  const int groups = ceil_divide(gemm.k, kLowLatencyMaxSteps * kLowLatencyStep);
+  cut.share = ceil_divide(groups, config.split) * (kLowLatencyMaxSteps / config.steps);
+  cut.x_bytes = config.steps * 8 * kEights * kLowLatencyStep;
+  cut.stage_bytes = cut.x_bytes + config.steps * config.rows * kLowLatencyStep;
+  cut.copies = gemm.k % kLowLatencyStep == 0 ? 1 : config.steps;
+  cut.programmatic = where.programmatic;
+  Grid grid;
+  grid.threads = kThreads;
+  grid.cluster = config.split;
+  grid.blocks = dim3(static_cast<unsigned>(config.split), static_cast<unsigned>(cut.tile_stride));
+  grid.shared_bytes = low_latency_shared_bytes(gemm.m, config);
+  allow_shared_memory(kernel, grid.shared_bytes);
+  launch(where, grid, kernel, gemm, cut,
+         codes_map(gemm.x, gemm.m, gemm.k, gemm.x_stride, 8 * kEights, config.steps),
+         codes_map(gemm.weight, gemm.n, gemm.k, gemm.weight_stride, config.rows, config.steps));
+}
+
+template <int kEights>
+void dispatch_tiles(const LowLatencyGemm& gemm, const LowLatencyConfig& config,
+                    const Launch& where) {
+  if (config.rows <= kTileRows) return launch_shape<kEights, 1>(gemm, config, where);
+  launch_shape<kEights, 2>(gemm, config, where);
 }
 
 }  // namespace
-
-int low_latency_shared_bytes(const LowLatencyGemm& gemm, const LowLatencyConfig& config) {
-  const int tokens = 8 * eights_for(gemm.m);
-  const int sums =
-      2 * 4 * (tokens * (config.warpgroups * (kRows + 4) + kRows) + kLowLatencyMaxSegments);
-  const int ring = config.depth * config.warpgroups * kRows * kStep;
-  const int share = ceil_divide(ceil_divide(gemm.k, kStep), config.split);
-  return sums + ring + share * kStep * tokens;
-}
-
-namespace {
-
-bool fits(int m, int k, const LowLatencyConfig& config) {
-  LowLatencyGemm gemm = {};
-  gemm.m = m;
-  gemm.k = k;
-  return low_latency_shared_bytes(gemm, config) <= kLowLatencySharedBytes;
-}
-
-// Needs the least shared memory: the last resort.
-constexpr LowLatencyConfig kSmallest = {
-    .warpgroups = 1, .depth = 6, .split = kMaxSplit, .ctas_per_sm = 1};
-
-}  // namespace
-
-bool low_latency_fits(int m, int k) { return fits(m, k, kSmallest); }
-
-LowLatencyConfig low_latency_config(int m, int n, int k, int multiprocessors) {
-  LowLatencyConfig config = {.warpgroups = 4, .depth = 3, .split = 1, .ctas_per_sm = 1};
-  const int tiles = ceil_divide(n, kRows);
-  while (config.split < kMaxSplit && tiles * config.split * 4 < 3 * multiprocessors &&
-         k / config.split >= 1024)
-    config.split *= 2;
-  if (m > 16) {  // x and the sums take most of the memory, and staging x most of the time
-    config.warpgroups = 2;
-    config.depth = 4;
-    while (config.split < kMaxSplit && k / config.split > 4096) config.split *= 2;
-  }
-  while (config.split < kMaxSplit && !fits(m, k, config)) config.split *= 2;
-  return fits(m, k, config) ? config : kSmallest;
-}
 
 void launch_low_latency(const LowLatencyGemm& gemm, const LowLatencyConfig& config,
                         const Launch& where) {
-  int device = 0;
-  int multiprocessors = 0;
-  OCTAVO_CUDA_CHECK(cudaGetDevice(&device));
-  OCTAVO_CUDA_CHECK(
-      cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device));
-  dispatch_shape(gemm, config, where, multiprocessors);
+  switch (low_latency_tokens(gemm.m)) {
+    case 8:
+      return dispatch_tiles<1>(gemm, config, where);
+    case 16:
+      return dispatch_tiles<2>(gemm, config, where);
+    case 32:
+      return dispatch_tiles<4>(gemm, config, where);
+    default:
+      dispatch_tiles<8>(gemm, config, where);
+  }
 }
 
 }  // namespace octavo::cuda

@@ -1,0 +1,132 @@
+// The low-latency linear in every cut, and how its cuts are chosen.
+// SPDX-License-Identifier: Apache-2.0
+#include "backend/cuda/gemm/low_latency.h"
+
+#include "backend/cuda/linear_case.h"
+
+namespace octavo::testing {
+namespace {
+
+using cuda::LowLatencyConfig;
+
+// Device operands of one product, and its result.
+class LowLatencyProduct {
+ public:
+  explicit LowLatencyProduct(const Linear& linear)
+      : linear_(linear),
+        x_(linear.m * linear.k),
+        weight_(linear.n * linear.k),
+        scales_(8),
+        bias_(linear.n * 2),
+        y_(linear.m * linear.n * 2) {
+    upload(x_, linear.x);
+    upload(weight_, linear.weight);
+    upload(bias_, linear.bias);
+    cudaMemcpy(scales_.data(), linear.input_scale.data(), 4, cudaMemcpyHostToDevice);
+    cudaMemcpy(scales_.data() + 4, linear.weight_scale.data(), 4, cudaMemcpyHostToDevice);
+  }
+
+  Tensor run(const LowLatencyConfig& config) {
+    const cuda::LowLatencyGemm gemm = {
+        .x = reinterpret_cast<const uint8_t*>(x_.data()),
+        .weight = reinterpret_cast<const uint8_t*>(weight_.data()),
+        .input_scale = reinterpret_cast<const float*>(scales_.data()),
+        .weight_scale = reinterpret_cast<const float*>(scales_.data() + 4),
+        .bias = bias_.data(),
+        .y = y_.data(),
+        .x_stride = linear_.k,
+        .weight_stride = linear_.k,
+        .y_stride = linear_.n,
+        .m = static_cast<int>(linear_.m),
+        .n = static_cast<int>(linear_.n),
+        .k = static_cast<int>(linear_.k),
+        .segments = 1,
+        .segment_end = {static_cast<int>(linear_.n)}};
+    Tensor y(DType::kBF16, {linear_.m, linear_.n});
+    OCTAVO_CUDA_CHECK(cudaMemset(y_.data(), 0xFF, y.bytes()));
+    cuda::launch_low_latency(gemm, config, {});
+    OCTAVO_CUDA_CHECK(cudaMemcpy(y.data(), y_.data(), y.bytes(), cudaMemcpyDeviceToHost));
+    EXPECT_TRUE(y_.guards_intact()) << to_string(config);
+    return y;
+  }
+
+ private:
+  static void upload(const DeviceBuffer& to, const Tensor& from) {
+    OCTAVO_CUDA_CHECK(cudaMemcpy(to.data(), from.data(), from.bytes(), cudaMemcpyHostToDevice));
+  }
+
+  const Linear& linear_;
+  DeviceBuffer x_, weight_, scales_, bias_, y_;
+};
+
+std::vector<LowLatencyConfig> every_cut() {
+  std::vector<LowLatencyConfig> cuts;
+  for (const int rows : {8, 24, 64, 72, 128}) {
+    for (const int steps : {2, 4, 8}) {
+      for (const int depth : {2, 5}) {
+        cuts.push_back({.rows = rows, .steps = steps, .depth = depth});
+        cuts.push_back({.rows = rows, .steps = steps, .depth = depth, .passes = 3});
+        for (const int split : {2, 4, 8})
+          cuts.push_back({.rows = rows, .steps = steps, .depth = depth, .split = split});
+      }
+    }
+  }
+  return cuts;
+}
+
+// Every way to cut, and both sides of each size of the token tile.
+TEST(LowLatency, EveryCutIsExact) {
+  OCTAVO_REQUIRE_DEVICE();
+  for (const int64_t m : {1, 8, 9, 16, 17, 32, 33, 64}) {
+    for (const int64_t k : {208, 4112}) {
+      const Linear linear = make_linear(DType::kE4M3, m, 144 + 5, k, 1, true, DType::kBF16);
+      const Expected expected = oracle(linear);
+      LowLatencyProduct product(linear);
+      for (const LowLatencyConfig& config : every_cut()) {
+        if (low_latency_shared_bytes(static_cast<int>(m), config) > cuda::kLowLatencySharedBytes)
+          continue;
+        expect_exact(linear, expected, product.run(config), to_string(config));
+        if (::testing::Test::HasFailure()) return;
+      }
+    }
+  }
+}
+
+// A token's result depends on no other token, nor on their number.
+TEST(LowLatency, TokensAreIndependent) {
+  OCTAVO_REQUIRE_DEVICE();
+  const int64_t n = 320, k = 4112;
+  Linear all = make_linear(DType::kE4M3, 64, n, k, 1, false, DType::kBF16);
+  LowLatencyProduct all_product(all);
+  const Tensor y = all_product.run(cuda::low_latency_config(64, n, k, 132));
+  for (const int64_t m : {1, 7, 16, 31, 40}) {
+    Linear some = make_linear(DType::kE4M3, 64, n, k, 1, false, DType::kBF16);
+    some.m = m;
+    some.x = Tensor(DType::kE4M3, {m, k});
+    std::memcpy(some.x.data(), all.x.data(), m * k);
+    LowLatencyProduct product(some);
+    const Tensor part = product.run(cuda::low_latency_config(static_cast<int>(m), n, k, 132));
+    EXPECT_EQ(std::memcmp(part.data(), y.data(), part.bytes()), 0) << m;
+  }
+}
+
+TEST(LowLatencyConfig, EveryCandidateCanRun) {
+  for (const int m : {1, 2, 8, 16, 17, 32, 64}) {
+    for (const int k : {16, 128, 2048, 4096, 8192, 14336, 1 << 20}) {
+      for (const int n : {1, 1024, 2560, 6144, 28672, 128256}) {
+        for (const LowLatencyConfig& config : cuda::low_latency_candidates(m, n, k, 132)) {
+          EXPECT_LE(low_latency_shared_bytes(m, config), cuda::kLowLatencySharedBytes)
+              << to_string(config);
+          EXPECT_EQ(config.rows % 8, 0) << to_string(config);
+          EXPECT_LE(config.rows, cuda::kLowLatencyMaxRows) << to_string(config);
+          EXPECT_GE(config.depth, 1) << to_string(config);
+          EXPECT_LE(config.depth, cuda::kLowLatencyMaxDepth) << to_string(config);
+          EXPECT_TRUE(config.split == 1 || config.passes == 1) << to_string(config);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace octavo::testing
