@@ -1,5 +1,6 @@
 // Benchmarks of attention: decode against the bytes of the cache, context against its operations.
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <numeric>
 #include <random>
 
@@ -12,6 +13,7 @@ namespace {
 
 constexpr double kPeakBytes = 4.66e12;
 constexpr int kPage = 64;
+constexpr int kMultiprocessors = 132;
 
 struct Heads {
   const char* name;
@@ -30,24 +32,35 @@ T* upload(Arena& arena, const std::vector<T>& values) {
 struct Setup {
   cuda::AttentionCall call;
   size_t cache_bytes;  // of k, and of v: one of `sets` copies
+  size_t read_bytes;   // of both, without what lies past a sequence's end
   int sets;
   const std::byte* base;
 };
 
-// `sequences` sequences of `context` tokens, the last `queries` of which are in the step; pages in
-// random order; caches rotate so that none stays in L2.
-Setup make_setup(Bench& bench, const Heads& heads, DType cache, int sequences, int queries,
-                 int context) {
+// Sequences of these contexts, the last `queries` tokens of which are in the step; pages in random
+// order; caches rotate so that none stays in L2.
+Setup make_setup(Bench& bench, const Heads& heads, DType cache, const std::vector<int>& contexts,
+                 int queries) {
   Arena& arena = bench.arena;
   arena.used = 0;
-  const int pages = (context + kPage - 1) / kPage;
-  std::vector<int32_t> table(static_cast<size_t>(sequences) * pages);
-  std::iota(table.begin(), table.end(), 0);
-  std::shuffle(table.begin(), table.end(), std::mt19937(1));
+  const int sequences = static_cast<int>(contexts.size());
+  const int width = (*std::max_element(contexts.begin(), contexts.end()) + kPage - 1) / kPage;
+  int pages = 0;
+  for (const int context : contexts) pages += (context + kPage - 1) / kPage;
+  std::vector<int32_t> order(pages);
+  std::iota(order.begin(), order.end(), 0);
+  std::shuffle(order.begin(), order.end(), std::mt19937(1));
+  std::vector<int32_t> table(static_cast<size_t>(sequences) * width);
   std::vector<int32_t> start(sequences);
-  for (int i = 0; i < sequences; ++i) start[i] = i * queries;
+  size_t next = 0;
+  for (int i = 0; i < sequences; ++i) {
+    start[i] = i * queries;
+    for (int page = 0; page * kPage < contexts[i]; ++page) table[i * width + page] = order[next++];
+  }
   Setup setup = {};
-  setup.cache_bytes = table.size() * heads.kv_heads * kPage * heads.head_dim * size_of(cache);
+  const size_t token_bytes = heads.kv_heads * heads.head_dim * size_of(cache);
+  setup.cache_bytes = pages * kPage * token_bytes;
+  setup.read_bytes = 2 * token_bytes * std::accumulate(contexts.begin(), contexts.end(), size_t{0});
   setup.sets = std::max(1, static_cast<int>((400u << 20) / (2 * setup.cache_bytes)) + 1);
   const int64_t tokens = static_cast<int64_t>(sequences) * queries;
   auto* q = arena.take(tokens * heads.heads * heads.head_dim * 2);
@@ -61,17 +74,18 @@ Setup make_setup(Bench& bench, const Heads& heads, DType cache, int sequences, i
   setup.call = {.q = q,
                 .query_start = upload(arena, start),
                 .query_length = upload(arena, std::vector<int32_t>(sequences, queries)),
-                .kv_length = upload(arena, std::vector<int32_t>(sequences, context)),
+                .kv_length = upload(arena, contexts),
                 .block_table = upload(arena, table),
                 .k_scale = codes ? scale : nullptr,
                 .v_scale = codes ? scale : nullptr,
                 .y = y,
                 .q_stride = heads.heads * heads.head_dim,
                 .y_stride = heads.heads * heads.head_dim,
-                .table_stride = pages,
+                .table_stride = width,
                 .tokens = tokens,
+                .cache_blocks = pages,
                 .sequences = sequences,
-                .table_width = pages,
+                .table_width = width,
                 .tokens_per_block = kPage,
                 .heads = heads.heads,
                 .kv_heads = heads.kv_heads,
@@ -91,28 +105,50 @@ cuda::AttentionCall rotated(const Setup& setup, int index) {
   return call;
 }
 
-void bench_decode(Bench& bench, const Heads& heads, DType cache, int sequences, int context) {
-  const Setup setup = make_setup(bench, heads, cache, sequences, 1, context);
-  const int chosen = cuda::decode_split(sequences, heads.kv_heads, 132);
+struct Batch {
+  const char* lengths;
+  std::vector<int> contexts;
+};
+
+Batch equal_lengths(int sequences, int context) {
+  return {"equal", std::vector<int>(sequences, context)};
+}
+
+// As a server meets them: evenly spread between a short prompt and twice the mean, in random order.
+Batch mixed_lengths(int sequences, int mean) {
+  Batch batch = {"mixed", {}};
+  std::mt19937 engine(2);
+  std::uniform_int_distribution<int> length(64, 2 * mean - 64);
+  for (int i = 0; i < sequences; ++i) batch.contexts.push_back(length(engine));
+  return batch;
+}
+
+void bench_decode(Bench& bench, const Heads& heads, DType cache, const Batch& batch) {
+  const Setup setup = make_setup(bench, heads, cache, batch.contexts, 1);
+  const int sequences = setup.call.sequences;
+  const cuda::DecodePlan chosen = cuda::plan_decode(sequences, heads.kv_heads, kMultiprocessors);
   for (const bool programmatic : {false, true}) {
-    for (const int split : {1, 2, 4, 8}) {
-      const double us = time_calls(bench.stream, std::max(8, setup.sets), [&](int index) {
-        cuda::launch_attention_decode(rotated(setup, index), {.split = split},
-                                      {bench.stream, programmatic});
+    for (const int split : {2, 4, 8, 16}) {
+      if (split * sequences > 1024 && split != chosen.split) continue;
+      cuda::DecodePlan plan = chosen;
+      plan.split = split;
+      const double us = time_calls(bench.stream, std::max(4, setup.sets), [&](int index) {
+        cuda::launch_attention_decode(rotated(setup, index), plan, {bench.stream, programmatic});
       });
       bench.results.add(
           R"({{"group": "decode_attention", "model": "{}", "cache": "{}", "batch": {}, )"
-          R"("context": {}, "split": {}, "chosen": {}, "pdl": {}, "us": {:.2f}, )"
+          R"("lengths": "{}", "split": {}, "chosen": {}, "pdl": {}, "us": {:.2f}, )"
           R"("share": {:.3f}}})",
-          heads.name, to_string(cache), sequences, context, split, split == chosen, programmatic,
-          us, 2.0 * static_cast<double>(setup.cache_bytes) / (us * 1e-6) / kPeakBytes);
+          heads.name, to_string(cache), sequences, batch.lengths, split, split == chosen.split,
+          programmatic, us, static_cast<double>(setup.read_bytes) / (us * 1e-6) / kPeakBytes);
     }
   }
 }
 
 void bench_context(Bench& bench, const Heads& heads, DType cache, int sequences, int queries,
                    int context) {
-  const Setup setup = make_setup(bench, heads, cache, sequences, queries, context);
+  const Setup setup =
+      make_setup(bench, heads, cache, std::vector<int>(sequences, context), queries);
   const double us = time_calls(
       bench.stream, 4,
       [&](int index) {
@@ -129,10 +165,22 @@ void bench_context(Bench& bench, const Heads& heads, DType cache, int sequences,
 
 }  // namespace
 
-void bench_attention(Bench& bench) {
+void bench_decode_attention(Bench& bench) {
+  constexpr int kContext = 3072;
   for (const Heads& heads : kModels) {
     for (const DType cache : {DType::kE4M3, DType::kBF16}) {
-      for (const int sequences : {1, 8, 64}) bench_decode(bench, heads, cache, sequences, 3072);
+      for (const int sequences : {1, 8, 64, 256})
+        bench_decode(bench, heads, cache, equal_lengths(sequences, kContext));
+      if (cache == DType::kE4M3) bench_decode(bench, heads, cache, equal_lengths(512, kContext));
+      for (const int sequences : {64, 256})
+        bench_decode(bench, heads, cache, mixed_lengths(sequences, kContext));
+    }
+  }
+}
+
+void bench_context_attention(Bench& bench) {
+  for (const Heads& heads : kModels) {
+    for (const DType cache : {DType::kE4M3, DType::kBF16}) {
       bench_context(bench, heads, cache, 1, 2048, 2048);
       bench_context(bench, heads, cache, 4, 2048, 2048);
       bench_context(bench, heads, cache, 1, 2048, 16384);

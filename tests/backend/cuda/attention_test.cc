@@ -190,6 +190,15 @@ void check(const Case& c, std::initializer_list<const char*> kernels) {
   }
 }
 
+// Around the steps of warps, the stages of CTAs and the turns of clusters; some without a query.
+std::vector<std::pair<int, int>> edge_lengths() {
+  std::vector<std::pair<int, int>> sequences;
+  for (const int length :
+       {1, 0, 15, 16, 17, 31, 32, 33, 63, 64, 65, 0, 127, 128, 129, 1023, 1025, 0})
+    sequences.emplace_back(length > 0 ? 1 : 0, length);
+  return sequences;
+}
+
 class Decode : public ::testing::TestWithParam<Case> {};
 
 TEST_P(Decode, MatchesDoubles) {
@@ -207,7 +216,15 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{DType::kE4M3, 32, 8, 128, 64, 0, {{1, 3072}}},
                       Case{DType::kE4M3, 16, 2, 128, 32, 100, {{1, 50}, {1, 101}, {1, 513}}},
                       Case{DType::kE4M3, 8, 2, 128, 32, 0, {{1, 40}, {0, 0}, {1, 7}, {0, 12}}, 2},
-                      Case{DType::kBF16, 5, 1, 64, 48, 0, {{0, 0}, {2, 77}, {1, 9}, {0, 5}}, 1}));
+                      Case{DType::kBF16, 5, 1, 64, 48, 0, {{0, 0}, {2, 77}, {1, 9}, {0, 5}}, 1},
+                      Case{DType::kE4M3, 8, 2, 128, 64, 0, edge_lengths(), 3},
+                      Case{DType::kE4M3, 16, 1, 128, 32, 0, edge_lengths(), 3},
+                      Case{DType::kBF16, 6, 2, 128, 64, 0, edge_lengths(), 3},
+                      Case{DType::kBF16, 12, 1, 128, 16, 0, edge_lengths(), 3},
+                      Case{DType::kE4M3, 7, 7, 64, 64, 0, edge_lengths(), 3},
+                      Case{DType::kBF16, 16, 1, 64, 32, 0, edge_lengths(), 3},
+                      Case{DType::kE4M3, 8, 1, 128, 64, 65, edge_lengths(), 3},
+                      Case{DType::kE4M3, 1, 1, 64, 128, 1, edge_lengths(), 3}));
 
 class Context : public ::testing::TestWithParam<Case> {};
 
@@ -258,6 +275,51 @@ TEST(DecodeSplit, EverySplitAndRepeatable) {
       }
     }
   }
+}
+
+Tensor reversed_rows(const Tensor& tensor) {
+  Tensor reversed(tensor.dtype(), tensor.shape());
+  const int64_t rows = tensor.shape()[0];
+  const int64_t bytes = tensor.bytes() / rows;
+  for (int64_t i = 0; i < rows; ++i)
+    std::memcpy(reversed.data() + i * bytes, tensor.data() + (rows - 1 - i) * bytes, bytes);
+  return reversed;
+}
+
+// More sequences than clusters, of all lengths: they are served longest first. A sequence's bytes
+// do not depend on its place in the batch, nor on the lengths of the others.
+TEST(DecodeSchedule, ManySequencesInAnyOrder) {
+  OCTAVO_REQUIRE_DEVICE();
+  Case c = {DType::kE4M3, 8, 2, 128, 32, 0, {}};
+  Values values(5);
+  for (int i = 0; i < 150; ++i) {
+    const int length = i % 7 == 3 ? 0 : 1 + values.below(i % 5 == 0 ? 900 : 90);
+    c.sequences.emplace_back(length > 0 ? 1 : 0, length);
+    c.unowned_rows += length > 0 ? 0 : 1;
+  }
+  const Inputs in = make_inputs(c);
+  const Expected expected = oracle(c, in);
+  const auto decode = [](const Inputs& inputs) {
+    Tensor y(DType::kBF16, inputs.q.shape());
+    DeviceCall call = make_call(inputs);
+    call.none().out(y).run("cuda_attention_decode");
+    return y;
+  };
+  const Tensor y = decode(in);
+  expect_attention(c, expected, y, 0x1p-11, "in order");
+
+  Inputs reversed = in;
+  for (Tensor* tensor :
+       {&reversed.query_start, &reversed.query_length, &reversed.kv_length, &reversed.block_table})
+    *tensor = reversed_rows(*tensor);
+  expect_same_bytes(y, decode(reversed), "reversed batch");
+
+  Inputs shortened = in;
+  shortened.kv_length = vector_of(DType::kI32, std::vector<int32_t>(c.sequences.size(), 1));
+  shortened.kv_length.as<int32_t>()[0] = c.sequences[0].second;
+  const Tensor first = decode(shortened);
+  for (int64_t i = 0; i < c.heads * c.head_dim; ++i)
+    ASSERT_EQ(element(first.view(), i), element(y.view(), i)) << i;
 }
 
 }  // namespace

@@ -26,6 +26,7 @@ AttentionCall bind(const Operands& operands) {
           .y_stride = args.y.row_stride,
           .table_stride = args.block_table.row_stride,
           .tokens = args.q.rows(),
+          .cache_blocks = args.k_cache.shape[0],
           .sequences = static_cast<int>(args.query_start.rows()),
           .table_width = static_cast<int>(args.block_table.columns()),
           .tokens_per_block = static_cast<int>(args.k_cache.shape[2]),
@@ -85,18 +86,16 @@ int multiprocessors() {
 
 void run_decode(const Operands& operands, const LaunchContext& context) {
   const AttentionCall call = bind(operands);
-  DecodePlan plan;
-  plan.split = decode_split(call.sequences, call.kv_heads, multiprocessors());
-  launch_attention_decode(call, plan, on(context));
+  launch_attention_decode(call, plan_decode(call.sequences, call.kv_heads, multiprocessors()),
+                          on(context));
 }
 
 // Sequences with one row stream their keys; the others are tiled. The two launches write different
 // rows, and the second depends on the first as any kernel on its predecessor.
 void run_context(const Operands& operands, const LaunchContext& context) {
   const AttentionCall call = bind(operands);
-  DecodePlan plan;
+  DecodePlan plan = plan_decode(call.sequences, call.kv_heads, multiprocessors());
   plan.queries = {.least = 1, .most = 1};
-  plan.split = decode_split(call.sequences, call.kv_heads, multiprocessors());
   plan.zero_rows = false;
   launch_attention_decode(call, plan, on(context));
   launch_attention_context(call, {.least = 2}, on(context));
@@ -112,10 +111,6 @@ constexpr KernelTraits kTraits = {
 constexpr KernelTraits kReferenceTraits = {.device = DeviceType::kCuda, .programmatic = true};
 
 }  // namespace
-
-bool decode_starts_early(const AttentionCall& call, int split) {
-  return int64_t{2} * split * call.kv_heads * call.sequences <= multiprocessors();
-}
 
 const Kernel kAttentionDecode = {"cuda_attention_decode", Op::kAttention, kTraits,
                                  supports_decode,         nullptr,        run_decode};

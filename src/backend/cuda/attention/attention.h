@@ -24,6 +24,7 @@ struct AttentionCall {
   void* y;
   int64_t q_stride, y_stride, table_stride;
   int64_t tokens;
+  int64_t cache_blocks;
   int sequences, table_width, tokens_per_block;
   int heads, kv_heads, head_dim;
   float softmax_scale;
@@ -39,18 +40,17 @@ struct QueryRange {
   int most = INT32_MAX;
 };
 
-// One token a sequence, or few: a cluster of `split` CTAs streams the keys and values of one
-// sequence and KV head. Rows of no sequence become zero where `zero_rows`; then the call has a row
-// for each sequence.
+// One token a sequence, or few: the keys and values of a sequence and KV head are streamed by a
+// cluster of `split` CTAs; there are as many clusters as fit, and each serves several such pairs.
+// Rows of no sequence become zero where `zero_rows`; then the call has a row for each sequence.
 struct DecodePlan {
   QueryRange queries;
-  int split = 1;  // 1, 2, 4 or 8
+  int split = 2;  // 2, 4, 8 or 16
   bool zero_rows = true;
 };
-int decode_split(int sequences, int kv_heads, int multiprocessors);
-// Whether a launch may start while its predecessor runs. Its CTAs then crowd on the multiprocessors
-// that are left first: worth it only where half of them suffice.
-bool decode_starts_early(const AttentionCall& call, int split);
+// Follows the number of sequences, never their lengths.
+DecodePlan plan_decode(int sequences, int kv_heads, int multiprocessors);
+// y's and q's rows start on multiples of 8 bytes.
 void launch_attention_decode(const AttentionCall& call, const DecodePlan& plan,
                              const Launch& where);
 

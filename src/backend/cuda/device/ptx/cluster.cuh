@@ -1,4 +1,4 @@
-// Thread block clusters: barriers and reads of a neighbour's shared memory.
+// Thread block clusters: barriers, reads and writes of a neighbour's shared memory.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -18,6 +18,38 @@ __device__ __forceinline__ void cluster_sync() {
       "barrier.cluster.arrive.release.aligned;\n"
       "barrier.cluster.wait.acquire.aligned;" ::
           : "memory");
+}
+
+// cluster_sync in two halves: every thread of the cluster does both, in this order.
+__device__ __forceinline__ void cluster_arrive() {
+  asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+}
+__device__ __forceinline__ void cluster_wait() {
+  asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
+}
+
+// What `shared`, an address of the own CTA's shared memory, is in the CTA of `rank`.
+__device__ __forceinline__ uint32_t peer_address(uint32_t shared, uint32_t rank) {
+  uint32_t address;
+  asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(shared), "r"(rank));
+  return address;
+}
+
+// Asynchronous stores to a peer_address; they count as bytes that the barrier of the same CTA
+// expects, and whoever waited for that barrier sees them.
+__device__ __forceinline__ void store_to_peer(uint32_t peer, float4 values, uint32_t peer_barrier) {
+  asm volatile(
+      "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [%0], {%1, %2, %3, %4}, "
+      "[%5];" ::"r"(peer),
+      "f"(values.x), "f"(values.y), "f"(values.z), "f"(values.w), "r"(peer_barrier)
+      : "memory");
+}
+__device__ __forceinline__ void store_to_peer(uint32_t peer, float2 values, uint32_t peer_barrier) {
+  asm volatile(
+      "st.async.shared::cluster.mbarrier::complete_tx::bytes.v2.f32 [%0], {%1, %2}, [%3];" ::"r"(
+          peer),
+      "f"(values.x), "f"(values.y), "r"(peer_barrier)
+      : "memory");
 }
 
 // The float at `shared` (an address of the own CTA's shared memory) in the CTA of `rank`. Several

@@ -19,6 +19,15 @@ __device__ __forceinline__ uint32_t shared_address(const void* pointer) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
+__device__ __forceinline__ uint4 load_shared_16(uint32_t address) {
+  uint4 value;
+  asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
+               : "r"(address)
+               : "memory");
+  return value;
+}
+
 // 16 bytes from global to shared memory; zeros where `present` is false. Neighbours up to 256 bytes
 // are brought into L2 along with them.
 __device__ __forceinline__ void copy_async_16(void* shared, const void* global, bool present) {
