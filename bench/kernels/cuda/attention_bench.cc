@@ -133,9 +133,17 @@ void bench_attention(Bench& bench) {
   for (const Heads& heads : kModels) {
     for (const DType cache : {DType::kE4M3, DType::kBF16}) {
       for (const int sequences : {1, 8, 64}) bench_decode(bench, heads, cache, sequences, 3072);
+    }
+  }
+}
+
+void bench_context_attention(Bench& bench) {
+  for (const Heads& heads : kModels) {
+    for (const DType cache : {DType::kE4M3, DType::kBF16}) {
       bench_context(bench, heads, cache, 1, 2048, 2048);
       bench_context(bench, heads, cache, 4, 2048, 2048);
       bench_context(bench, heads, cache, 1, 2048, 16384);
+      bench_context(bench, heads, cache, 1, 8192, 8192);
     }
   }
 }

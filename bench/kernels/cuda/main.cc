@@ -26,10 +26,15 @@ struct Group {
   void (*run)(Bench&);
 };
 constexpr Group kGroups[] = {
-    {"probe", bench_probe},         {"low_latency", bench_low_latency},
-    {"chain", bench_chain},         {"attention", bench_attention},
-    {"small_ops", bench_small_ops}, {"decode_step", bench_decode_step},
-    {"sampling", bench_sampling},   {"cublaslt", bench_cublaslt},
+    {"probe", bench_probe},
+    {"low_latency", bench_low_latency},
+    {"chain", bench_chain},
+    {"attention", bench_attention},
+    {"context_attention", bench_context_attention},
+    {"small_ops", bench_small_ops},
+    {"decode_step", bench_decode_step},
+    {"sampling", bench_sampling},
+    {"cublaslt", bench_cublaslt},
 };
 
 std::string describe_device() {
