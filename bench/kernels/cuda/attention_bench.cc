@@ -184,6 +184,7 @@ void bench_context_attention(Bench& bench) {
       bench_context(bench, heads, cache, 1, 2048, 2048);
       bench_context(bench, heads, cache, 4, 2048, 2048);
       bench_context(bench, heads, cache, 1, 2048, 16384);
+      bench_context(bench, heads, cache, 1, 8192, 8192);
     }
   }
 }

@@ -28,6 +28,7 @@ extern const Kernel kLinearReference;
 // attention/
 extern const Kernel kAttentionDecode;
 extern const Kernel kAttentionContext;
+extern const Kernel kAttentionContextPortable;
 extern const Kernel kAttentionReference;
 
 }  // namespace octavo::cuda

@@ -25,6 +25,7 @@ std::span<const Kernel> cuda_kernels() {
       cuda::kLinearReference,
       cuda::kAttentionDecode,
       cuda::kAttentionContext,
+      cuda::kAttentionContextPortable,
       cuda::kAttentionReference,
   };
   return table;

@@ -22,7 +22,10 @@ Verdict check_activations(const Problem& problem, std::initializer_list<int> sam
 
 bool rows_aligned(const TensorView& view, int64_t elements) {
   const int64_t bytes = std::min<int64_t>(16, elements * size_of(view.dtype));
-  return reinterpret_cast<uintptr_t>(view.data) % bytes == 0 && view.row_stride % elements == 0;
+  // A vector is one row, and so is a matrix of one.
+  const bool one_row = view.shape.rank() < 2 || view.shape[0] <= 1;
+  return reinterpret_cast<uintptr_t>(view.data) % bytes == 0 &&
+         (one_row || view.row_stride % elements == 0);
 }
 
 int vector_width(int64_t columns, std::initializer_list<const TensorView*> views) {

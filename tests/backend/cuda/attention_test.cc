@@ -203,8 +203,8 @@ class Decode : public ::testing::TestWithParam<Case> {};
 
 TEST_P(Decode, MatchesDoubles) {
   OCTAVO_REQUIRE_DEVICE();
-  check(GetParam(),
-        {"cuda_attention_reference", "cuda_attention_decode", "cuda_attention_context"});
+  check(GetParam(), {"cuda_attention_reference", "cuda_attention_decode", "cuda_attention_context",
+                     "cuda_attention_context_portable"});
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -230,7 +230,8 @@ class Context : public ::testing::TestWithParam<Case> {};
 
 TEST_P(Context, MatchesDoubles) {
   OCTAVO_REQUIRE_DEVICE();
-  check(GetParam(), {"cuda_attention_reference", "cuda_attention_context"});
+  check(GetParam(),
+        {"cuda_attention_reference", "cuda_attention_context", "cuda_attention_context_portable"});
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -240,7 +241,52 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{DType::kBF16, 2, 2, 64, 16, 0, {{31, 31}, {200, 263}}, 3},
                       Case{DType::kE4M3, 3, 1, 64, 32, 0, {{2, 2}, {0, 9}, {140, 500}}, 1},
                       Case{DType::kE4M3, 2, 1, 128, 32, 70, {{150, 220}, {1, 90}, {17, 17}}},
-                      Case{DType::kBF16, 2, 1, 128, 32, 1, {{70, 70}}}));
+                      Case{DType::kBF16, 2, 1, 128, 32, 1, {{70, 70}}},
+                      // A lone sequence, with rows that nobody owns.
+                      Case{DType::kE4M3, 2, 2, 128, 32, 0, {{200, 200}}, 3},
+                      Case{DType::kBF16, 2, 1, 64, 64, 0, {{1, 300}}, 2},
+                      // Several tiles of rows and of keys, over cached tokens.
+                      Case{DType::kE4M3, 2, 1, 128, 64, 0, {{300, 900}, {256, 256}, {2, 1030}}},
+                      Case{DType::kBF16, 2, 1, 128, 64, 0, {{130, 700}, {128, 256}, {129, 385}}},
+                      Case{DType::kBF16, 2, 1, 64, 32, 0, {{390, 800}}},
+                      Case{DType::kE4M3, 2, 1, 128, 48, 300, {{400, 1000}}},
+                      Case{DType::kBF16, 2, 1, 64, 16, 129, {{260, 600}}}));
+
+// More tiles than multiprocessors, of more sequences than a warp looks at together.
+TEST(Context, ManySequencesAndHeads) {
+  OCTAVO_REQUIRE_DEVICE();
+  for (const DType cache : {DType::kE4M3, DType::kBF16}) {
+    Case c = {cache, 16, 1, 64, 32, 0, {}, 5};
+    for (int i = 0; i < 40; ++i) c.sequences.emplace_back(i % 7 == 3 ? 0 : i % 23 + 1, i + 25);
+    c.sequences.emplace_back(200, 210);
+    check(c, {"cuda_attention_context"});
+  }
+}
+
+// Tiles of keys stand at fixed positions: how a sequence is cut into chunks changes nothing.
+TEST(Context, ChunksGiveTheSameBytes) {
+  OCTAVO_REQUIRE_DEVICE();
+  for (const DType cache : {DType::kE4M3, DType::kBF16}) {
+    const Case c = {cache, 4, 2, 128, 32, 0, {{333, 421}}};
+    Inputs in = make_inputs(c);
+    Tensor whole(DType::kBF16, in.q.shape());
+    DeviceCall call = make_call(in);
+    call.none().out(whole).run("cuda_attention_context");
+    const int64_t width = c.heads * c.head_dim;
+    for (const int rows : {332, 77, 2}) {
+      Tensor q(DType::kBF16, {rows, width}), expected(DType::kBF16, q.shape());
+      std::memcpy(q.data(), in.q.data() + (333 - rows) * width * 2, q.bytes());
+      std::memcpy(expected.data(), whole.data() + (333 - rows) * width * 2, q.bytes());
+      Inputs chunk = in;
+      chunk.q = q;
+      chunk.query_length = vector_of(DType::kI32, std::vector<int32_t>{rows});
+      Tensor y(DType::kBF16, q.shape());
+      DeviceCall again = make_call(chunk);
+      again.none().out(y).run("cuda_attention_context");
+      expect_same_bytes(y, expected, "a chunk");
+    }
+  }
+}
 
 // Shapes that no tensor core kernel takes.
 TEST(Reference, OddShapesAndFloats) {

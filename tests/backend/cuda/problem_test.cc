@@ -21,6 +21,8 @@ TEST(VectorWidth, FollowsAlignmentOfEveryView) {
   TensorView pitched = good;
   pitched.row_stride = 68;
   EXPECT_EQ(vector_width(64, {&pitched}), 1);
+  const TensorView vector = at(256, DType::kBF16, {64});
+  EXPECT_EQ(vector_width(64, {&good, &vector}), 8);
   const TensorView absent;
   EXPECT_EQ(vector_width(64, {&good, &absent}), 8);
 }

@@ -1,4 +1,4 @@
-// The kernels cuda_attention_decode, cuda_attention_context and cuda_attention_reference.
+// The kernels cuda_attention_decode, _context, _context_portable and _reference.
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cuda/attention/attention.h"
 
@@ -76,29 +76,38 @@ Verdict supports_reference(const Problem& problem) {
   return check_activations(problem, {0});
 }
 
-int multiprocessors() {
-  int device = 0;
-  int count = 0;
-  OCTAVO_CUDA_CHECK(cudaGetDevice(&device));
-  OCTAVO_CUDA_CHECK(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device));
-  return count;
-}
-
 void run_decode(const Operands& operands, const LaunchContext& context) {
   const AttentionCall call = bind(operands);
   launch_attention_decode(call, plan_decode(call.sequences, call.kv_heads, multiprocessors()),
                           on(context));
 }
 
+using LaunchContextKernel = void(const AttentionCall&, const QueryRange&, const Launch&);
+
 // Sequences with one row stream their keys; the others are tiled. The two launches write different
-// rows, and the second depends on the first as any kernel on its predecessor.
-void run_context(const Operands& operands, const LaunchContext& context) {
+// rows, and the second depends on the first as any kernel on its predecessor. A lone sequence with
+// several rows needs no first launch.
+void run_tiles(const Operands& operands, const LaunchContext& context,
+               LaunchContextKernel* launch_tiles) {
   const AttentionCall call = bind(operands);
-  DecodePlan plan = plan_decode(call.sequences, call.kv_heads, multiprocessors());
-  plan.queries = {.least = 1, .most = 1};
-  plan.zero_rows = false;
-  launch_attention_decode(call, plan, on(context));
-  launch_attention_context(call, {.least = 2}, on(context));
+  const bool alone = call.sequences == 1 && call.tokens > 1;
+  if (!alone) {
+    DecodePlan plan = plan_decode(call.sequences, call.kv_heads, multiprocessors());
+    plan.queries = {.least = 1, .most = 1};
+    plan.zero_rows = false;
+    launch_attention_decode(call, plan, on(context));
+  }
+  launch_tiles(call, {.least = alone ? 1 : 2}, on(context));
+}
+
+void run_context(const Operands& operands, const LaunchContext& context) {
+  const bool aligned = rows_aligned(operands.inputs[0], 8) && rows_aligned(operands.outputs[0], 8);
+  run_tiles(operands, context,
+            aligned ? launch_attention_context : launch_attention_context_portable);
+}
+
+void run_context_portable(const Operands& operands, const LaunchContext& context) {
+  run_tiles(operands, context, launch_attention_context_portable);
 }
 
 void run_reference(const Operands& operands, const LaunchContext& context) {
@@ -112,10 +121,24 @@ constexpr KernelTraits kReferenceTraits = {.device = DeviceType::kCuda, .program
 
 }  // namespace
 
+int multiprocessors() {
+  int device = 0;
+  int count = 0;
+  OCTAVO_CUDA_CHECK(cudaGetDevice(&device));
+  OCTAVO_CUDA_CHECK(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device));
+  return count;
+}
+
 const Kernel kAttentionDecode = {"cuda_attention_decode", Op::kAttention, kTraits,
                                  supports_decode,         nullptr,        run_decode};
 const Kernel kAttentionContext = {"cuda_attention_context", Op::kAttention, kTraits,
                                   supports_tiles,           nullptr,        run_context};
+const Kernel kAttentionContextPortable = {"cuda_attention_context_portable",
+                                          Op::kAttention,
+                                          kTraits,
+                                          supports_tiles,
+                                          nullptr,
+                                          run_context_portable};
 const Kernel kAttentionReference = {"cuda_attention_reference", Op::kAttention, kReferenceTraits,
                                     supports_reference,         nullptr,        run_reference};
 

@@ -54,9 +54,15 @@ DecodePlan plan_decode(int sequences, int kv_heads, int multiprocessors);
 void launch_attention_decode(const AttentionCall& call, const DecodePlan& plan,
                              const Launch& where);
 
-// Many tokens a sequence: tiles of query rows against tiles of keys.
+// Many tokens a sequence: tiles of query rows against tiles of keys. Rows of no sequence become
+// zero. The first is Hopper's and wants rows of q and y aligned to 16 bytes.
 void launch_attention_context(const AttentionCall& call, const QueryRange& queries,
                               const Launch& where);
+void launch_attention_context_portable(const AttentionCall& call, const QueryRange& queries,
+                                       const Launch& where);
+
+// Of the current device.
+int multiprocessors();
 
 // Any shape, one block a row and head.
 void launch_attention_reference(const AttentionCall& call, const Launch& where);

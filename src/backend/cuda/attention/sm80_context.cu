@@ -1,7 +1,8 @@
-// Context attention: tiles of 128 query rows of one head against tiles of 64 keys of the cache.
+// Context attention for any device from 8.0 on: tiles of 128 query rows against 64 keys.
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cuda/attention/attention.h"
 #include "backend/cuda/device/attention.cuh"
+#include "backend/cuda/device/context_tasks.cuh"
 #include "backend/cuda/device/ptx/grid_dependency.cuh"
 #include "backend/cuda/device/ptx/memory.cuh"
 #include "backend/cuda/device/vector.cuh"
@@ -31,78 +32,28 @@ struct Shared {
   Tile<kHeadDim> v[2];
 };
 
-// Where a CTA works; `sequence` is -1 where there is nothing left.
-struct Task {
-  int sequence;
-  int first_row;  // of the sequence's queries
-};
-
-// The slot-th tile over all sequences in the range. One warp's work, the same in every warp.
-__device__ Task find_task(const AttentionCall& call, const QueryRange& range, int slot) {
-  const int lane = threadIdx.x % 32;
-  for (int base = 0; base < call.sequences; base += 32) {
-    const int s = base + lane;
-    const int queries = s < call.sequences ? call.query_length[s] : 0;
-    const bool served = queries >= range.least && queries <= range.most;
-    const int tiles = served ? (queries + kRows - 1) / kRows : 0;
-    int end = tiles;
-#pragma unroll
-    for (int offset = 1; offset < 32; offset *= 2) {
-      const int other = __shfl_up_sync(0xFFFFFFFFu, end, offset);
-      if (lane >= offset) end += other;
-    }
-    const unsigned here = __ballot_sync(0xFFFFFFFFu, slot < end);
-    if (here != 0) {
-      const int owner = __ffs(here) - 1;
-      const int start = __shfl_sync(0xFFFFFFFFu, end - tiles, owner);
-      return {base + owner, (slot - start) * kRows};
-    }
-    slot -= __shfl_sync(0xFFFFFFFFu, end, 31);
-  }
-  return {-1, 0};
-}
-
 __device__ __forceinline__ void store_pair(const AttentionCall& call, int64_t at, float low,
                                            float high) {
   if (call.output_scale != nullptr) {
     const float inverse = device::inverse_scale(call.output_scale);
     const __nv_bfloat162 rounded = __floats2bfloat162_rn(low, high);
-    *reinterpret_cast<uint16_t*>(static_cast<uint8_t*>(call.y) + at) =
-        static_cast<uint16_t>(device::encode_e4m3x2(device::to_float(rounded.x) * inverse,
-                                                    device::to_float(rounded.y) * inverse));
+    auto* codes = static_cast<device::e4m3_t*>(call.y) + at;
+    codes[0] = device::quantize_e4m3(device::to_float(rounded.x), inverse);
+    codes[1] = device::quantize_e4m3(device::to_float(rounded.y), inverse);
   } else {
     *reinterpret_cast<__nv_bfloat162*>(static_cast<__nv_bfloat16*>(call.y) + at) =
         __floats2bfloat162_rn(low, high);
   }
 }
 
-// Zeroes the rows that no sequence owns, for one head, with a flag a row.
-__device__ void zero_unowned_rows(const AttentionCall& call, uint8_t* flags) {
-  int owned = 0;  // by every warp alike; rows of sequences never overlap
-  for (int s = threadIdx.x % 32; s < call.sequences; s += 32) owned += call.query_length[s];
-  if (__reduce_add_sync(0xFFFFFFFFu, owned) == call.tokens) return;
-  constexpr int kSpan = 32768;
-  for (int64_t base = 0; base < call.tokens; base += kSpan) {
-    const int rows = static_cast<int>(min(static_cast<int64_t>(kSpan), call.tokens - base));
-    for (int i = threadIdx.x; i < rows; i += kThreads) flags[i] = 0;
-    __syncthreads();
-    for (int s = threadIdx.x / 32; s < call.sequences; s += kWarps) {
-      const int64_t start = call.query_start[s] - base;
-      for (int64_t i = threadIdx.x % 32; i < call.query_length[s]; i += 32) {
-        if (start + i >= 0 && start + i < rows) flags[start + i] = 1;
-      }
-    }
-    __syncthreads();
-    for (int i = threadIdx.x; i < rows * (call.head_dim / 2); i += kThreads) {
-      const int row = i / (call.head_dim / 2);
-      if (flags[row] == 0)
-        store_pair(
-            call,
-            (base + row) * call.y_stride + blockIdx.y * call.head_dim + i % (call.head_dim / 2) * 2,
-            0.0f, 0.0f);
-    }
-    __syncthreads();
-  }
+__device__ void zero_unowned_rows(const AttentionCall& call) {
+  const int warp = (blockIdx.y * gridDim.x + blockIdx.x) * kWarps + threadIdx.x / 32;
+  const int columns = call.heads * call.head_dim;
+  device::for_unowned_rows(call.query_start, call.query_length, call.sequences, call.tokens, warp,
+                           gridDim.x * gridDim.y * kWarps, [&](int64_t row) {
+                             for (int at = threadIdx.x % 32 * 2; at < columns; at += 64)
+                               store_pair(call, row * call.y_stride + at, 0.0f, 0.0f);
+                           });
 }
 
 // Brings tiles of keys and values into shared memory as 16-bit elements: bfloat16 by asynchronous
@@ -323,16 +274,17 @@ struct WarpRows {
 
 template <typename Cache, int kHeadDim>
 __global__ void __launch_bounds__(kThreads)
-    attention_context_kernel(const __grid_constant__ AttentionCall call, QueryRange range) {
+    attention_context_portable_kernel(const __grid_constant__ AttentionCall call,
+                                      QueryRange range) {
   extern __shared__ uint4 storage[];
   auto& shared = *reinterpret_cast<Shared<kHeadDim>*>(storage);
   device::launch_dependents();
   device::wait_for_dependencies();
-  // Late tiles of a sequence have the most keys: they go first. The last slot is never a tile.
-  const int slot = gridDim.x - 1 - blockIdx.x;
-  if (slot == gridDim.x - 1) return zero_unowned_rows(call, reinterpret_cast<uint8_t*>(storage));
-  const Task task = find_task(call, range, slot);
-  if (task.sequence < 0) return;
+  zero_unowned_rows(call);
+  const device::RowTiles<kRows> tiles(call.query_length, call.kv_length, call.sequences,
+                                      range.least, range.most);
+  if (static_cast<int>(blockIdx.x) >= tiles.count()) return;
+  const auto task = tiles.find(blockIdx.x);
   const int head = blockIdx.y;
   const int rows = call.query_length[task.sequence];
   const int first_position = call.kv_length[task.sequence] - rows;
@@ -366,8 +318,8 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <typename Cache, int kHeadDim>
-void launch_context(const AttentionCall& call, const QueryRange& range, const Launch& where) {
-  const auto kernel = attention_context_kernel<Cache, kHeadDim>;
+void launch_portable(const AttentionCall& call, const QueryRange& range, const Launch& where) {
+  const auto kernel = attention_context_portable_kernel<Cache, kHeadDim>;
   Grid grid;
   grid.threads = kThreads;
   grid.blocks = dim3(static_cast<unsigned>(blocks_for(call.tokens, kRows) + call.sequences),
@@ -379,15 +331,15 @@ void launch_context(const AttentionCall& call, const QueryRange& range, const La
 
 }  // namespace
 
-void launch_attention_context(const AttentionCall& call, const QueryRange& range,
-                              const Launch& where) {
+void launch_attention_context_portable(const AttentionCall& call, const QueryRange& range,
+                                       const Launch& where) {
   const bool codes = call.cache == DType::kE4M3;
   if (call.head_dim == 128) {
-    if (codes) return launch_context<device::e4m3_t, 128>(call, range, where);
-    return launch_context<__nv_bfloat16, 128>(call, range, where);
+    if (codes) return launch_portable<device::e4m3_t, 128>(call, range, where);
+    return launch_portable<__nv_bfloat16, 128>(call, range, where);
   }
-  if (codes) return launch_context<device::e4m3_t, 64>(call, range, where);
-  launch_context<__nv_bfloat16, 64>(call, range, where);
+  if (codes) return launch_portable<device::e4m3_t, 64>(call, range, where);
+  launch_portable<__nv_bfloat16, 64>(call, range, where);
 }
 
 }  // namespace octavo::cuda

@@ -55,6 +55,23 @@ __device__ __forceinline__ float quad_sum(float value) {
   return value + __shfl_xor_sync(0xFFFFFFFFu, value, 2);
 }
 
+// words[i] of lane j of each four and words[j] of lane i change places.
+__device__ __forceinline__ void transpose_quad(uint32_t (&words)[4]) {
+#pragma unroll
+  for (int step = 1; step <= 2; step *= 2) {
+    const bool upper = (threadIdx.x & step) != 0;
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const int first = step == 1 ? 2 * i : i;
+      uint32_t& low = words[first];
+      uint32_t& high = words[first + step];
+      const uint32_t got = __shfl_xor_sync(0xFFFFFFFFu, upper ? low : high, step);
+      low = upper ? got : low;
+      high = upper ? high : got;
+    }
+  }
+}
+
 // Within 2 ulp; 0 for -inf.
 __device__ __forceinline__ float exp2_approximate(float value) {
   float result;

@@ -36,11 +36,16 @@ __device__ __forceinline__ uint32_t encode_e4m3x2(float low, float high) {
   return codes;
 }
 
+// Four codes of values × inverse; every NaN becomes 0x7F.
+__device__ __forceinline__ uint32_t encode_e4m3x4(const float* values, float inverse) {
+  return encode_e4m3x2(values[0] * inverse, values[1] * inverse) |
+         encode_e4m3x2(values[2] * inverse, values[3] * inverse) << 16;
+}
+
 // Four codes of values × inverse, which is positive. The codec keeps the sign of a NaN and the
 // hardware drops it, so every code takes its sign from its value.
 __device__ __forceinline__ uint32_t quantize_e4m3x4(const float* values, float inverse) {
-  const uint32_t codes = encode_e4m3x2(values[0] * inverse, values[1] * inverse) |
-                         encode_e4m3x2(values[2] * inverse, values[3] * inverse) << 16;
+  const uint32_t codes = encode_e4m3x4(values, inverse);
   const uint32_t low =  // the top bytes of two values
       __byte_perm(__float_as_uint(values[0]), __float_as_uint(values[1]), 0x0073);
   const uint32_t high = __byte_perm(__float_as_uint(values[2]), __float_as_uint(values[3]), 0x0073);

@@ -11,15 +11,21 @@ __device__ __forceinline__ float warp_sum(float value) {
   return value;
 }
 
-// All threads get the sum; blockDim.x is a multiple of 32. `scratch` holds 32 floats and is free
-// for other use after the next block barrier.
+// All threads get the sum; blockDim.x is a multiple of 32, at most 512. `scratch` holds 16 floats,
+// is aligned to 16 bytes and free for other use after the next block barrier.
 __device__ __forceinline__ float block_sum(float value, float* scratch) {
+  const int warps = blockDim.x / 32;
   value = warp_sum(value);
   if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = value;
+  if (threadIdx.x >= warps && threadIdx.x < 16) scratch[threadIdx.x] = 0.0f;
   __syncthreads();
-  const int warps = blockDim.x / 32;
-  value = threadIdx.x % 32 < warps ? scratch[threadIdx.x % 32] : 0.0f;
-  return warp_sum(value);
+  float sum = 0.0f;  // read whole: sooner there than by shuffles
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const float4 four = reinterpret_cast<const float4*>(scratch)[i];
+    sum += (four.x + four.y) + (four.z + four.w);
+  }
+  return sum;
 }
 
 }  // namespace octavo::device
