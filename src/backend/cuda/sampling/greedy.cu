@@ -51,21 +51,21 @@ __device__ Largest largest_of_slice(const float* row, int32_t first, int32_t end
 
 template <bool kVector>
 __global__ void __launch_bounds__(kThreads) greedy_kernel(SampleArgs args, int cluster) {
-  __shared__ device::Exchange<kWarps> exchange;
+  __shared__ device::ClusterParts<Largest, kWarps> parts;
   device::launch_dependents();
   device::wait_for_dependencies();
   const int32_t index = blockIdx.x / cluster;
   const int32_t slot = args.rows[index].slot;
   if (slot < 0) return;
-  device::Cluster<kWarps> peers(exchange);
-  peers.start();
+  device::begin_cluster_sync();  // a peer's shared memory may be written once the peer has started
+  device::ClusterPlace place{device::cluster_rank(), static_cast<uint32_t>(cluster)};
   const int32_t slice = (args.vocab_size + 4 * cluster - 1) / (4 * cluster) * 4;
-  const int32_t first = min(slice * static_cast<int32_t>(peers.rank), args.vocab_size);
+  const int32_t first = min(slice * static_cast<int32_t>(place.rank), args.vocab_size);
   const int32_t end = min(first + slice, args.vocab_size);
   Largest largest = largest_of_slice<kVector>(args.logits + index * args.logits_stride, first, end);
-  peers.wait_for_start();
-  largest = peers.merge(largest);
-  if (peers.rank != 0 || threadIdx.x != 0) return;
+  device::end_cluster_sync();
+  largest = device::cluster_merge(largest, parts, place);
+  if (place.rank != 0 || threadIdx.x != 0) return;
   const bool error = largest.key == device::kBadPlace || device::value_of(largest.key) == -INFINITY;
   const int32_t token = error ? 0 : device::place_of(largest.key);
   args.sampled[index] = {token, error ? 1 : 0, 0.0f, 0};

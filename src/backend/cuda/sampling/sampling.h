@@ -10,8 +10,8 @@
 
 namespace octavo::cuda {
 
-// Rows are held in the shared memory of a cluster of eight: of 222 KiB each, in whole blocks.
-inline constexpr int32_t kMaxSampledVocab = 8 * 37 * 1536;
+// Rows are held in the shared memory of a cluster of eight.
+inline constexpr int32_t kMaxSampledVocab = 8 * 56 * 1024;
 
 // Rows that are greedy and nothing else: one pass over the logits.
 void launch_greedy(const SampleArgs& args, const Launch& where);
