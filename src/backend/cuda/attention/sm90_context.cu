@@ -122,7 +122,7 @@ class Consumer {
       // Not zero, which would make NaN of the -inf of what is hidden.
       if (threadIdx.x % kPieces == 0) shared_.q_scale[row] = fmaxf(score_scale_ / factor, FLT_MIN);
     }
-    device::fence_shared_for_wgmma();
+    device::fence_async_proxy();
     device::wait_named(kGroupSync + group_, kGroup);
   }
 

@@ -10,6 +10,7 @@
 #include "backend/cuda/device/attention.cuh"
 #include "backend/cuda/device/context_tasks.cuh"
 #include "backend/cuda/device/ptx/mbarrier.cuh"
+#include "backend/cuda/device/ptx/tma.cuh"
 #include "backend/cuda/device/ptx/wgmma.cuh"
 #include "backend/cuda/device/ptx/wgmma_16bit.cuh"
 
@@ -96,7 +97,7 @@ __device__ __forceinline__ void arrive_warp(Barrier& barrier) {
 }
 // The same after writing what the tensor cores will read.
 __device__ __forceinline__ void publish(Barrier& barrier) {
-  device::fence_shared_for_wgmma();
+  device::fence_async_proxy();
   arrive_warp(barrier);
 }
 
