@@ -108,10 +108,8 @@ OCTAVO_GEMM_TARGET inline __attribute__((always_inline)) void decode_steps(const
                                                                            std::byte* out) {
   const T* row = reinterpret_cast<const T*>(weight.data) + k;
   const int64_t left = weight.depth - k;
-  // What is read next is further along the rows, or the beginning of the next panel's.
-  const int64_t ahead = left > kAheadElements
-                            ? kAheadElements
-                            : kAheadElements + kPanel * weight.row_stride - weight.depth;
+  // What is read next is further along the rows, whose beginning was fetched before.
+  const int64_t ahead = left > kAheadElements ? kAheadElements : 0;
   auto* first = reinterpret_cast<uint16_t*>(out);
   uint16_t* second = first + kPanel * kStep;
   for (int64_t r = 0; r < kPanel; ++r) {
@@ -133,6 +131,10 @@ OCTAVO_GEMM_TARGET void multiply_rows(const std::byte* x, int64_t x_rows, const 
   const Halves halves(x_rows);
   const int64_t steps = ceil_div(weight.depth, kStep);
   zero_sums<kTwoHalves>();
+  for (int64_t r = 0; r < weight.rows; ++r) {
+    prefetch_l2<kAheadElements * sizeof(T)>(reinterpret_cast<const T*>(weight.data) +
+                                            r * weight.row_stride);
+  }
   decode_steps<T>(weight, 0, decoded[0]);
   for (int64_t step = 0; step < steps; step += 2) {
     const int64_t next = step / 2 + 1;

@@ -74,6 +74,7 @@ class LinearCase {
 
   const LinearShape& shape() const { return shape_; }
   const TensorView& x() const { return x_; }
+  const TensorView& weight() const { return weight_; }
   const TensorView& y() const { return y_; }
 
   // NaN everywhere in y, in the gaps between its rows too.

@@ -191,6 +191,40 @@ TEST(Linear, RowAloneEqualsRowAmongOthersBitForBit) {
   }
 }
 
+// A NaN makes its row of y, or its column, NaN and nothing else: neither padding nor neighbours
+// carry it on. Infinities follow IEEE 754.
+TEST(Linear, NaNAndInfinityStayInTheirRowsAndColumns) {
+  ThreadPool pool(2);
+  for (const Types types : kTypes) {
+    for (const int64_t rows : {1, 2, 19, 70}) {
+      LinearCase problem({.rows = rows, .out = 45, .in = 77, .x = types.x, .weight = types.weight});
+      const int64_t bad_row = rows - 1;
+      store_element(problem.x(), bad_row, 76, NAN);
+      store_element(problem.weight(), 33, 40, NAN);
+      const bool infinite = types.weight != DType::kE4M3;  // which has none
+      if (infinite) store_element(problem.weight(), 2, 5, INFINITY);
+      for (const Kernel* kernel : supporting(problem)) {
+        problem.poison();
+        problem.run(*kernel, &pool);
+        for (int64_t row = 0; row < rows; ++row) {
+          for (int64_t column = 0; column < 45; ++column) {
+            const float y = load_element(problem.y(), row, column);
+            const std::string where =
+                fmt::format("{} [{}, {}]", describe(*kernel, problem.shape()), row, column);
+            if (row == bad_row || column == 33) {
+              EXPECT_TRUE(std::isnan(y)) << where;
+            } else if (infinite && column == 2) {
+              EXPECT_FALSE(std::isfinite(y)) << where;
+            } else {
+              EXPECT_TRUE(std::isfinite(y)) << where;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(Linear, ThreadsDoNotChangeTheResult) {
   for (const Types types : kTypes) {
     for (const int64_t rows : {1, 130}) {
