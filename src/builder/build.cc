@@ -18,7 +18,7 @@ namespace {
 
 // What a plan's kernels must run on.
 struct BuildTarget {
-  DeviceType device = DeviceType::kCpu;
+  KernelTarget kernels = DeviceType::kCpu;
   bool deterministic = false;    // batch-invariant kernels only
   KernelTimer* timer = nullptr;  // null: candidates are ranked, not measured
 };
@@ -69,7 +69,7 @@ EngineConfig engine_config(const ModelDir& model, const BuildConfig& options) {
 
 KernelTime choose_kernel(const Problem& problem, const KernelRegistry& registry,
                          const BuildTarget& target) {
-  std::vector<const Kernel*> candidates = registry.candidates(problem, target.device);
+  std::vector<const Kernel*> candidates = registry.candidates(problem, target.kernels);
   if (target.deterministic)
     std::erase_if(candidates, [](const Kernel* k) { return !k->traits.batch_invariant; });
   if (target.timer != nullptr && candidates.size() > 1 && KernelTimer::measures(problem)) {
@@ -160,8 +160,10 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
                          const KernelRegistry& registry, Device* device,
                          std::span<const Fusion> fusions) {
   Blueprint blueprint;
-  const CheckpointFacts facts{.quantized = has_quantized_linear(model),
-                              .kv_scales = has_kv_scales(model)};
+  const CheckpointFacts facts{
+      .quantized = has_quantized_linear(model),
+      .kv_scales = has_kv_scales(model),
+      .compute_capability = device == nullptr ? 0 : device->properties().compute_capability};
   blueprint.notices = check_build_options(options, model.config, facts);
   blueprint.config = engine_config(model, options);
   Draft draft = draft_program(model, options);
@@ -174,10 +176,11 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
   draft.program.literals.clear();  // from here on they are weights like any other
   std::optional<KernelTimer> timer;
   if (device != nullptr && device->has_graphs()) timer.emplace(*device);
-  const BuildTarget target{.device = resolved_device(options),
-                           .deterministic = options.deterministic,
-                           .timer = timer ? &*timer : nullptr};
-  for (Plan& bucket : token_buckets(blueprint.config, options, target.device))
+  const BuildTarget target{
+      .kernels = device == nullptr ? KernelTarget(resolved_device(options)) : KernelTarget(*device),
+      .deterministic = options.deterministic,
+      .timer = timer ? &*timer : nullptr};
+  for (Plan& bucket : token_buckets(blueprint.config, options, target.kernels.device))
     blueprint.plans.push_back(
         make_plan(draft.program, std::move(bucket), blueprint.config, registry, target));
   return blueprint;
@@ -221,8 +224,8 @@ EngineImage build_image(const ModelDir& model, Blueprint blueprint, const Kernel
   HostDevice host(one_thread);
   Device& target = device == nullptr ? host : *device;
   for (const Blueprint::Weight& weight : blueprint.weights) {
-    image.weights.push_back({weight.name, build_weight(weight, *model.weights, target,
-                                                       registry.beside(target.type()))});
+    image.weights.push_back(
+        {weight.name, build_weight(weight, *model.weights, target, registry.beside(target))});
     if (progress) progress(std::ssize(image.weights), std::ssize(blueprint.weights));
   }
   model.verify_unchanged();

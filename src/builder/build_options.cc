@@ -84,6 +84,18 @@ void check_plugins(const PluginConfig& plugins, const CheckpointFacts& facts) {
   }
 }
 
+constexpr int kLeastFp8Capability = 89;
+
+// Below, there are no FP8 products; running them in 16 bit would be another engine.
+void check_capability(const CheckpointFacts& facts, const BuildConfig& options) {
+  const bool fp8 = facts.quantized || options.kv_cache_dtype == "fp8";
+  if (!fp8 || facts.compute_capability == 0 || facts.compute_capability >= kLeastFp8Capability)
+    return;
+  refuse(fmt::format("FP8 on a device of compute capability {}.{}", facts.compute_capability / 10,
+                     facts.compute_capability % 10),
+         "needs 8.9 or later: use the 16-bit checkpoint, or --device cpu");
+}
+
 void check_kv_cache(const BuildConfig& options, const ModelConfig& config,
                     const CheckpointFacts& facts) {
   if (options.kv_cache_dtype == "bfloat16" && activation_dtype(options, config) == DType::kF32) {
@@ -149,6 +161,7 @@ std::vector<std::string> check_build_options(const BuildConfig& options, const M
                                              const CheckpointFacts& facts) {
   check_values(options);
   check_lengths(options, config);
+  check_capability(facts, options);
   check_plugins(options.plugin_config, facts);
   check_kv_cache(options, config, facts);
   check_parallelism(options, config, facts);

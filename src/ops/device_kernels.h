@@ -14,6 +14,7 @@ namespace octavo {
 // fills and observes through functions of its own.
 struct DeviceKernels {
   DeviceType device;
+  int least_compute_capability;
   int32_t max_sampled_vocab;                                // columns of the logits, at most
   void (*greedy)(const SampleArgs&, const LaunchContext&);  // where only_greedy() holds
   void (*sample)(const SampleArgs&, const LaunchContext&);

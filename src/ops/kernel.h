@@ -49,6 +49,7 @@ struct KernelTraits {
   bool programmatic = false;    // takes part in programmatic dependent launch
   bool batch_invariant = true;  // a row's result does not depend on the other rows
   bool fallback = false;        // simple and slow: taken where nothing else supports a call
+  int only_major = 0;           // compute capability that it is for: 9 for 9.x; 0: any
 };
 
 // "yes", or the reason why not.
@@ -71,6 +72,18 @@ struct Kernel {
   void (*run)(const Operands&, const LaunchContext&);
 };
 
+// What kernels are asked to run on.
+struct KernelTarget {
+  DeviceType device = DeviceType::kCpu;
+  int compute_capability = 0;  // 90 for 9.0; 0: not known, and then any
+
+  KernelTarget(DeviceType type) : device(type) {}  // NOLINT: a type is a target
+  KernelTarget(const Device& on)                   // NOLINT: so is a device
+      : device(on.type()), compute_capability(on.properties().compute_capability) {}
+
+  Verdict runs(const Kernel& kernel) const;
+};
+
 // All kernels of the backends that this program was built with; tables stand in order of
 // preference.
 class KernelRegistry {
@@ -82,13 +95,13 @@ class KernelRegistry {
   void add(const DeviceKernels& kernels) { device_kernels_.push_back(&kernels); }
 
   std::span<const Kernel> all() const { return kernels_; }
-  // The kernels of `device` that support the problem, in order of preference. Where none does,
+  // The kernels of a target that support the problem, in order of preference. Where none does,
   // throws Error(kUnsupported) listing every candidate's reason.
-  std::vector<const Kernel*> candidates(const Problem& problem, DeviceType device) const;
+  std::vector<const Kernel*> candidates(const Problem& problem, const KernelTarget& target) const;
   // Null where no kernel has that name.
   const Kernel* find(std::string_view name) const;
   // Null where the device has none.
-  const DeviceKernels* beside(DeviceType device) const;
+  const DeviceKernels* beside(const KernelTarget& target) const;
 
  private:
   std::vector<const DeviceKernels*> device_kernels_;

@@ -90,10 +90,11 @@ void Interpreter::run(const SymbolValues& sizes, size_t begin, size_t end,
 }
 
 std::vector<const Kernel*> first_candidates(const Program& program, const KernelRegistry& registry,
-                                            const SymbolValues& maxima, DeviceType device) {
+                                            const SymbolValues& maxima,
+                                            const KernelTarget& target) {
   std::vector<const Kernel*> kernels;
   for (const Call& call : program.calls) {
-    kernels.push_back(registry.candidates(problem_of(program, call, maxima), device).front());
+    kernels.push_back(registry.candidates(problem_of(program, call, maxima), target).front());
   }
   return kernels;
 }

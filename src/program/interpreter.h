@@ -66,6 +66,6 @@ class Interpreter {
 // For every call the registry's first candidate on a device.
 std::vector<const Kernel*> first_candidates(const Program& program, const KernelRegistry& registry,
                                             const SymbolValues& maxima,
-                                            DeviceType device = DeviceType::kCpu);
+                                            const KernelTarget& target = DeviceType::kCpu);
 
 }  // namespace octavo

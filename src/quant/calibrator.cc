@@ -39,12 +39,12 @@ class Calibration {
       : model_(model),
         options_(options),
         device_(device),
-        kernels_(registry.beside(device.type())),
+        kernels_(registry.beside(device)),
         program_(model.architecture->emit(model.config, {.dtype = options.dtype})),
         lives_(lifetimes(program_)) {
     make_groups(samples);
     interpreter_ = std::make_unique<Interpreter>(
-        program_, first_candidates(program_, registry, maxima_, device.type()), maxima_, device);
+        program_, first_candidates(program_, registry, maxima_, device), maxima_, device);
     buffers_ = std::make_unique<StepBuffers>(maxima_, device_);
     buffers_->bind_to(*interpreter_);
     observer_ = std::make_unique<TensorObserver>(device, kernels_, program_.calls.size());

@@ -12,7 +12,7 @@ namespace {
 // The kernels of a plan by name. An engine built on another machine may name what this one cannot
 // run: the first kernel that supports the call then takes over.
 std::vector<const Kernel*> kernels_of(const Plan& plan, const KernelRegistry& registry,
-                                      DeviceType device, const SymbolValues& maxima) {
+                                      const KernelTarget& target, const SymbolValues& maxima) {
   std::vector<const Kernel*> kernels;
   for (size_t i = 0; i < plan.kernels.size(); ++i) {
     const Kernel* kernel = registry.find(plan.kernels[i]);
@@ -23,10 +23,9 @@ std::vector<const Kernel*> kernels_of(const Plan& plan, const KernelRegistry& re
                               printable(plan.kernels[i])));
     }
     const Problem problem = problem_of(plan.program, plan.program.calls[i], maxima);
-    const bool fits = kernel->op == problem.op && kernel->traits.device == device;
-    const Verdict verdict =
-        fits ? kernel->supports(problem) : Verdict::no("it runs another op or device");
-    kernels.push_back(verdict.supported ? kernel : registry.candidates(problem, device).front());
+    const bool fits = kernel->op == problem.op && target.runs(*kernel).supported &&
+                      kernel->supports(problem).supported;
+    kernels.push_back(fits ? kernel : registry.candidates(problem, target).front());
   }
   return kernels;
 }
@@ -42,11 +41,11 @@ TensorId logits_of(const Program& program, int64_t vocab_size) {
 }  // namespace
 
 int64_t PlanRunner::memory_bytes(const EngineImage& image, const KernelRegistry& registry,
-                                 DeviceType device, const SymbolValues& maxima) {
+                                 const KernelTarget& target, const SymbolValues& maxima) {
   ProgramMemory needs;
   for (const Plan& plan : image.plans) {
     const SymbolValues sizes = plan.maxima(maxima);
-    const auto kernels = kernels_of(plan, registry, device, sizes);
+    const auto kernels = kernels_of(plan, registry, target, sizes);
     needs = ProgramMemory::largest(needs, memory_needs(plan.program, kernels, sizes));
   }
   return needs.arena_bytes + needs.workspace_bytes;
@@ -60,7 +59,7 @@ PlanRunner::PlanRunner(std::shared_ptr<const EngineImage> image, const KernelReg
   for (const Plan& plan : image_->plans) {
     const SymbolValues sizes = plan.maxima(maxima);
     logits_.push_back(logits_of(plan.program, image_->config.vocab_size));
-    kernels.push_back(kernels_of(plan, registry, device.type(), sizes));
+    kernels.push_back(kernels_of(plan, registry, device, sizes));
     memory = ProgramMemory::largest(memory, memory_needs(plan.program, kernels.back(), sizes));
   }
   memory.allocate(device);

@@ -22,7 +22,7 @@ class PlanRunner {
 
   // Bytes of device memory for activations and workspace, before any of it is allocated.
   static int64_t memory_bytes(const EngineImage& image, const KernelRegistry& registry,
-                              DeviceType device, const SymbolValues& maxima);
+                              const KernelTarget& target, const SymbolValues& maxima);
 
   // Binds inputs, and allocates the KV pool.
   void start(const StepBuffers& buffers);

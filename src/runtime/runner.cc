@@ -52,7 +52,7 @@ Runner::Runner(std::shared_ptr<const EngineImage> image, const KernelRegistry& r
   maxima_.logit_rows = max_logit_rows(maxima_.sequences, maxima_.tokens);
   maxima_.table_width = ceil_div(config().max_seq_len, config().tokens_per_block);
   maxima_.cache_blocks = 1;
-  const int64_t reserve = PlanRunner::memory_bytes(*image_, registry, device.type(), maxima_);
+  const int64_t reserve = PlanRunner::memory_bytes(*image_, registry, device, maxima_);
   const int64_t free = std::max<int64_t>(0, device.free_memory() - reserve);
   maxima_.cache_blocks = choose_num_blocks(
       config(), maxima_.sequences, options,
@@ -60,7 +60,7 @@ Runner::Runner(std::shared_ptr<const EngineImage> image, const KernelRegistry& r
   plans_ = std::make_unique<PlanRunner>(image_, registry, device, maxima_);
   buffers_ = std::make_unique<StepBuffers>(maxima_, device, kStepsInFlight);
   plans_->start(*buffers_);
-  sampler_ = make_step_sampler(device, registry.beside(device.type()),
+  sampler_ = make_step_sampler(device, registry.beside(device),
                                {.slots = static_cast<int32_t>(maxima_.sequences),
                                 .vocab_size = static_cast<int32_t>(config().vocab_size),
                                 .steps_in_flight = kStepsInFlight});

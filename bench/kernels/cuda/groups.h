@@ -30,8 +30,8 @@ void bench_cublaslt(Bench& bench);     // every algorithm offered
 void bench_chain(Bench& bench);        // the four products of a layer in a row
 void bench_decode_attention(Bench& bench);
 void bench_context_attention(Bench& bench);
-void bench_small_ops(Bench& bench);          // norms, SwiGLU, RoPE
-void bench_decode_step(Bench& bench);        // all layers of an 8B model at batch 1
-void bench_sampling(Bench& bench);           // sampling, dummy weights, observers
+void bench_small_ops(Bench& bench);    // norms, SwiGLU, RoPE
+void bench_decode_step(Bench& bench);  // all layers of an 8B model at batch 1
+void bench_sampling(Bench& bench);     // sampling, dummy weights, observers
 
 }  // namespace octavo::bench

@@ -38,6 +38,7 @@ void fill(const Fill& fill, const LaunchContext& context) {
 
 const DeviceKernels* cuda_device_kernels() {
   static const DeviceKernels table = {.device = DeviceType::kCuda,
+                                      .least_compute_capability = 90,  // they use clusters
                                       .max_sampled_vocab = cuda::kMaxSampledVocab,
                                       .greedy = run<SampleArgs, cuda::launch_greedy>,
                                       .sample = run<SampleArgs, cuda::launch_sample>,

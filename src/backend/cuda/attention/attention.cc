@@ -82,14 +82,12 @@ void run_decode(const Operands& operands, const LaunchContext& context) {
                           on(context));
 }
 
-using LaunchContextKernel = void(const AttentionCall&, const QueryRange&, const Launch&);
-
 // Sequences with one row stream their keys; the others are tiled. The two launches write different
 // rows, and the second depends on the first as any kernel on its predecessor. A lone sequence with
 // several rows needs no first launch.
-void run_tiles(const Operands& operands, const LaunchContext& context,
-               LaunchContextKernel* launch_tiles) {
+void run_context(const Operands& operands, const LaunchContext& context) {
   const AttentionCall call = bind(operands);
+  const bool aligned = rows_aligned(operands.inputs[0], 8) && rows_aligned(operands.outputs[0], 8);
   const bool alone = call.sequences == 1 && call.tokens > 1;
   if (!alone) {
     DecodePlan plan = plan_decode(call.sequences, call.kv_heads, multiprocessors());
@@ -97,17 +95,12 @@ void run_tiles(const Operands& operands, const LaunchContext& context,
     plan.zero_rows = false;
     launch_attention_decode(call, plan, on(context));
   }
+  const auto launch_tiles = aligned ? launch_attention_context : launch_attention_context_portable;
   launch_tiles(call, {.least = alone ? 1 : 2}, on(context));
 }
 
-void run_context(const Operands& operands, const LaunchContext& context) {
-  const bool aligned = rows_aligned(operands.inputs[0], 8) && rows_aligned(operands.outputs[0], 8);
-  run_tiles(operands, context,
-            aligned ? launch_attention_context : launch_attention_context_portable);
-}
-
 void run_context_portable(const Operands& operands, const LaunchContext& context) {
-  run_tiles(operands, context, launch_attention_context_portable);
+  launch_attention_context_portable(bind(operands), {.least = 1}, on(context));
 }
 
 void run_reference(const Operands& operands, const LaunchContext& context) {
@@ -115,7 +108,9 @@ void run_reference(const Operands& operands, const LaunchContext& context) {
 }
 
 // The split of the keys, and so the order of summation, follows the number of sequences.
-constexpr KernelTraits kTraits = {
+constexpr KernelTraits kHopperTraits = {
+    .device = DeviceType::kCuda, .programmatic = true, .batch_invariant = false, .only_major = 9};
+constexpr KernelTraits kPortableTraits = {
     .device = DeviceType::kCuda, .programmatic = true, .batch_invariant = false};
 constexpr KernelTraits kReferenceTraits = {.device = DeviceType::kCuda, .programmatic = true};
 
@@ -129,13 +124,13 @@ int multiprocessors() {
   return count;
 }
 
-const Kernel kAttentionDecode = {"cuda_attention_decode", Op::kAttention, kTraits,
+const Kernel kAttentionDecode = {"cuda_attention_decode", Op::kAttention, kHopperTraits,
                                  supports_decode,         nullptr,        run_decode};
-const Kernel kAttentionContext = {"cuda_attention_context", Op::kAttention, kTraits,
+const Kernel kAttentionContext = {"cuda_attention_context", Op::kAttention, kHopperTraits,
                                   supports_tiles,           nullptr,        run_context};
 const Kernel kAttentionContextPortable = {"cuda_attention_context_portable",
                                           Op::kAttention,
-                                          kTraits,
+                                          kPortableTraits,
                                           supports_tiles,
                                           nullptr,
                                           run_context_portable};

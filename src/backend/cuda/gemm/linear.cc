@@ -111,13 +111,14 @@ void run_reference(const Operands& operands, const LaunchContext& context) {
   launch_reference_gemm(gemm, on(context));
 }
 
-constexpr KernelTraits kTraits = {.device = DeviceType::kCuda, .programmatic = true};
+constexpr KernelTraits kHopperTraits = {
+    .device = DeviceType::kCuda, .programmatic = true, .only_major = 9};
 constexpr KernelTraits kReferenceTraits = {
     .device = DeviceType::kCuda, .programmatic = true, .fallback = true};
 
 }  // namespace
 
-const Kernel kLinearLowLatency = {"cuda_linear_low_latency", Op::kLinear, kTraits,
+const Kernel kLinearLowLatency = {"cuda_linear_low_latency", Op::kLinear, kHopperTraits,
                                   supports_low_latency,      nullptr,     run_low_latency};
 const Kernel kLinearReference = {"cuda_linear_reference", Op::kLinear, kReferenceTraits,
                                  supports_reference,      nullptr,     run_reference};
