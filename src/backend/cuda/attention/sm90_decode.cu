@@ -129,6 +129,7 @@ class Producer {
   // yet.
   __device__ __forceinline__ int look_ahead(const device::WorkList& list,
                                             device::Work& ahead) const {
+    ahead.pair = -1;
     if (call_.window > 0 || !list.peek(ahead)) return 0;
     return read_blocks(ahead, 0);
   }
@@ -730,6 +731,7 @@ void launch_config(const AttentionCall& call, const DecodePlan& plan, const Laun
   static_assert(sizeof(Shared<C>) <= (C::kCtasPerSm == 1 ? 227 : 113) * 1024);
   const auto kernel = attention_decode_kernel<C>;
   const int64_t pairs = int64_t{call.sequences} * call.kv_heads;
+  if (pairs == 0) return;
   Grid grid;
   grid.threads = kThreads;
   grid.cluster = plan.split;
