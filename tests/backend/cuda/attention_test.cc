@@ -323,6 +323,20 @@ TEST(DecodeSplit, EverySplitAndRepeatable) {
   }
 }
 
+// Rows of q and y that start anywhere.
+TEST(DecodeRows, Unaligned) {
+  OCTAVO_REQUIRE_DEVICE();
+  const Case c = {DType::kE4M3, 8, 2, 128, 32, 0, {{1, 70}, {0, 0}, {1, 3}}, 1};
+  const Inputs in = make_inputs(c);
+  Tensor y(DType::kBF16, in.q.shape());
+  DeviceCall call;
+  call.pitch(3);
+  call.params(in.params).in(in.q).in(in.k_cache).in(in.v_cache).in(in.query_start);
+  call.in(in.query_length).in(in.kv_length).in(in.block_table).in(in.k_scale).in(in.v_scale);
+  call.none().out(y).run("cuda_attention_decode");
+  expect_attention(c, oracle(c, in), y, 0x1p-11, "unaligned");
+}
+
 Tensor reversed_rows(const Tensor& tensor) {
   Tensor reversed(tensor.dtype(), tensor.shape());
   const int64_t rows = tensor.shape()[0];

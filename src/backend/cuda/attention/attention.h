@@ -50,7 +50,6 @@ struct DecodePlan {
 };
 // Follows the number of sequences, never their lengths.
 DecodePlan plan_decode(int sequences, int kv_heads, int multiprocessors);
-// y's and q's rows start on multiples of 8 bytes.
 void launch_attention_decode(const AttentionCall& call, const DecodePlan& plan,
                              const Launch& where);
 

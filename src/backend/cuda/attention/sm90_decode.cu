@@ -1,14 +1,15 @@
 // Decode attention: a sequence's keys and values of one KV head, streamed once for all its heads.
 // SPDX-License-Identifier: Apache-2.0
 //
-// A producer warp keeps a ring of stages full by TMA; the other warps take 16 tokens of a stage
-// each and are not synchronised with each other. The CTAs of a cluster share a query row: each
+// A producer warp keeps a ring of stages full by TMA; the other warps take their tokens of each
+// stage and are not synchronised with each other. The CTAs of a cluster share a query row: each
 // streams every `split`-th stage, and they send each other the columns that the other one stores.
 #include <algorithm>
 #include <numeric>
 
 #include "backend/cuda/attention/attention.h"
 #include "backend/cuda/device/attention_schedule.cuh"
+#include "backend/cuda/device/decode_tile.cuh"
 #include "backend/cuda/device/ptx/cluster.cuh"
 #include "backend/cuda/device/ptx/grid_dependency.cuh"
 #include "backend/cuda/device/ptx/mbarrier.cuh"
@@ -23,32 +24,22 @@ namespace {
 constexpr int kConsumers = 4;  // warps
 constexpr int kMathThreads = kConsumers * 32;
 constexpr int kThreads = kMathThreads + 32;
-constexpr int kStep = 16;  // tokens of a stage that a warp takes
-constexpr int kStageTokens = kConsumers * kStep;
 constexpr int kMaxSplit = 16;
 constexpr int kLine = 128;  // bytes of a row of a tensor map: the cache is seen as lines
 
-// Up to 8 query heads a KV head are `narrow`: the values are then the tall side of their product,
-// which halves its instructions and registers.
-template <typename CacheType, int kDim, bool kIsNarrow>
-struct Config {
-  using Cache = CacheType;
-  using Product = device::Product<Cache>;
-  static constexpr int kHeadDim = kDim;
-  static constexpr bool kNarrow = kIsNarrow;
-  static constexpr int kHeads = kNarrow ? 8 : 16;  // of a group, padded
-  static constexpr int kHalves = kHeads / 8;       // query rows of a thread
-  static constexpr int kElement = sizeof(Cache);
-  static constexpr int kRowBytes = kHeadDim * kElement;
-  static constexpr int kKPieces = kRowBytes / 64;  // of 16 bytes, of one key, of one thread
-  static constexpr int kVLoads = kRowBytes / 32;   // of 16 tokens by 32 bytes
-  static constexpr int kTensorBytes = kStageTokens * kRowBytes;  // k or v of a stage
+// The tile of a warp, and the ring of stages that the warps take their tiles from.
+template <typename Cache, int kDim, bool kNarrow>
+struct Config : device::DecodeTile<Cache, kDim, kNarrow> {
+  using Tile = device::DecodeTile<Cache, kDim, kNarrow>;
+  static constexpr int kStageTokens = kConsumers * Tile::kStep;
+  static constexpr int kTensorBytes = kStageTokens * Tile::kRowBytes;  // k or v of a stage
   static constexpr int kStageBytes = 2 * kTensorBytes;
   static constexpr int kCtasPerSm = kNarrow ? 2 : 1;
-  static constexpr int kRestBytes = kHeads * kHeadDim * 24 + kHeads * (256 + 96) + 4096;
-  static constexpr int kDepth = ((kCtasPerSm == 1 ? 227 : 113) * 1024 - kRestBytes) / kStageBytes;
-  static constexpr int kProducts = kHeadDim / 16;  // q · k instructions of eight tokens
-  static constexpr int kOutputs = kHeadDim / (kNarrow ? 16 : 8);  // accumulators of four
+  static constexpr int kSharedBytes = (kCtasPerSm == 1 ? 227 : 113) * 1024;
+  // What Shared has beyond the ring, rounded up.
+  static constexpr int kRestBytes =
+      Tile::kHeads * Tile::kHeadDim * 24 + Tile::kHeads * (256 + 96) + 4096;
+  static constexpr int kDepth = (kSharedBytes - kRestBytes) / kStageBytes;
 };
 
 template <typename C>
@@ -72,21 +63,13 @@ struct DecodeParams {
   bool sorted, zero_rows;
 };
 
-// Where a byte of a 128-byte swizzled box is: linear over exclusive or.
-__device__ __forceinline__ constexpr uint32_t swizzled(uint32_t offset) {
-  return offset ^ ((offset >> 3) & 0x70u);
-}
-// swizzled(x + offset), given the address of swizzled(x); x and `offset` share no bits.
-__device__ __forceinline__ constexpr uint32_t moved(uint32_t address, uint32_t offset) {
-  return (address ^ (swizzled(offset) & 0x70u)) + (offset & ~0x7Fu);
-}
-
 struct StageRange {
   int first, count;
 };
+template <typename C>
 __device__ __forceinline__ StageRange stages_of(const device::KeyRange& keys) {
-  const int first = keys.first / kStageTokens;
-  return {first, max((keys.end + kStageTokens - 1) / kStageTokens - first, 0)};
+  const int first = keys.first / C::kStageTokens;
+  return {first, max((keys.end + C::kStageTokens - 1) / C::kStageTokens - first, 0)};
 }
 
 // One warp: keeps the ring full. Lanes are the boxes of a stage.
@@ -101,7 +84,7 @@ class Producer {
         k_map_(k_map),
         v_map_(v_map),
         split_(split),
-        boxes_(kStageTokens / params.box_tokens),
+        boxes_(C::kStageTokens / params.box_tokens),
         shared_(shared) {}
 
   __device__ __forceinline__ void run(device::WorkList& list) {
@@ -119,9 +102,9 @@ class Producer {
   // The block of box `index` + lane of this CTA's stages; what lies past the sequence is not used.
   __device__ __forceinline__ int read_blocks(const device::Work& work, int index) const {
     const int box = index + static_cast<int>(threadIdx.x % 32);
-    const int stage = work.keys.first / kStageTokens + work.turn + box / boxes_ * split_;
+    const int stage = work.keys.first / C::kStageTokens + work.turn + box / boxes_ * split_;
     const int at =
-        (stage * kStageTokens + box % boxes_ * params_.box_tokens) / call_.tokens_per_block;
+        (stage * C::kStageTokens + box % boxes_ * params_.box_tokens) / call_.tokens_per_block;
     return at < call_.table_width ? call_.block_table[work.sequence * call_.table_stride + at] : 0;
   }
 
@@ -135,11 +118,11 @@ class Producer {
   }
 
   __device__ __forceinline__ void stream(const device::Work& work) {
-    const StageRange stages = stages_of(work.keys);
+    const StageRange stages = stages_of<C>(work.keys);
     int box = 0;
     for (int stage = work.turn; stage < stages.count; stage += split_) {
       if (box > 0 && box % 32 == 0) blocks_ = read_blocks(work, box);
-      request(work, (stages.first + stage) * kStageTokens, box % 32);
+      request(work, (stages.first + stage) * C::kStageTokens, box % 32);
       box += boxes_;
     }
   }
@@ -179,293 +162,51 @@ class Producer {
   int blocks_ = 0;
 };
 
-// The 16-byte piece of a key that lane % 4 = t takes: the two keys that are read in one go must
-// meet all banks.
-template <typename C>
-__device__ __forceinline__ constexpr int key_piece(int t, int piece) {
-  if constexpr (C::kRowBytes == 64) return t;
-  if constexpr (C::kRowBytes == 128) return 2 * t + piece;
-  return (t & 1) | (t & 2) << 1 | (piece & 1) << 1 | (piece & 2) << 2;
-}
-
-// The group's queries in the layout of the tensor cores: rows lane / 4 and lane / 4 + 8. Fetched
-// ahead of their use.
-template <typename C>
-class Queries {
- public:
-  uint32_t a[C::kProducts][4] = {};
-  float scale[C::kHalves];  // logits in base 2
-
-  __device__ __forceinline__ void fetch(const AttentionCall& call, const device::Work& work) {
-    const int group = call.heads / call.kv_heads;
-    const int t = threadIdx.x % 4;
-#pragma unroll
-    for (int half = 0; half < C::kHalves; ++half) {
-      const int head = threadIdx.x % 32 / 4 + half * 8;
-      const auto* q = static_cast<const __nv_bfloat16*>(call.q) + work.row * call.q_stride +
-                      (work.kv_head * group + head) * C::kHeadDim;
-#pragma unroll
-      for (int i = 0; i < C::kProducts; ++i) {
-        // Four columns: those whose keys the thread holds.
-        constexpr int kEach = C::Product::kHalf ? 4 : 2;  // products of a piece
-        const int column = key_piece<C>(t, i / kEach) * 4 * kEach + i % kEach * 4;
-        fetched_[half][i] = head < group ? *reinterpret_cast<const uint2*>(q + column) : uint2{};
-      }
-    }
-  }
-
-  __device__ __forceinline__ void prepare(float softmax_scale) {
-#pragma unroll
-    for (int half = 0; half < C::kHalves; ++half) {
-      float factor = 1.0f;
-      if constexpr (C::Product::kHalf) {
-        float largest = 0.0f;
-#pragma unroll
-        for (int i = 0; i < C::kProducts; ++i) {
-#pragma unroll
-          for (int j = 0; j < 4; ++j) largest = fmaxf(largest, fabsf(value(half, i, j)));
-        }
-        factor = device::normalizer(device::quad_max(largest));
-      }
-#pragma unroll
-      for (int i = 0; i < C::kProducts; ++i) {
-        if constexpr (C::Product::kHalf) {
-          a[i][half] = C::Product::pack(value(half, i, 0) * factor, value(half, i, 1) * factor);
-          a[i][2 + half] = C::Product::pack(value(half, i, 2) * factor, value(half, i, 3) * factor);
-        } else {
-          a[i][half] = fetched_[half][i].x;
-          a[i][2 + half] = fetched_[half][i].y;
-        }
-      }
-      scale[half] = softmax_scale / factor;
-    }
-  }
-
- private:
-  __device__ __forceinline__ float value(int half, int i, int j) const {
-    const uint32_t pair = j < 2 ? fetched_[half][i].x : fetched_[half][i].y;
-    return __uint_as_float(j % 2 == 0 ? pair << 16 : pair & 0xFFFF0000u);
-  }
-
-  uint2 fetched_[C::kHalves][C::kProducts];
-};
-
-// What one warp has seen so far: running maximum, sum of weights, weighted sum of values. Narrow
-// outputs have columns down and heads across, the others heads down and columns across.
-template <typename C>
-struct State {
-  float largest[C::kHalves];
-  float total[C::kHalves] = {};  // of this thread's tokens
-  float output[C::kOutputs][4] = {};
-
-  __device__ __forceinline__ State() {
-#pragma unroll
-    for (float& value : largest) value = -INFINITY;
-  }
-
-  // Multiplies what was summed for the thread's query rows by `factor`.
-  __device__ __forceinline__ void rescale(const float (&factor)[C::kHalves]) {
-    float across[2], down[2];
-    if constexpr (C::kNarrow) {
-      const int head = threadIdx.x % 4 * 2;  // lane 4 h has the factor of head h
-      across[0] = __shfl_sync(0xFFFFFFFFu, factor[0], head * 4);
-      across[1] = __shfl_sync(0xFFFFFFFFu, factor[0], head * 4 + 4);
-      down[0] = down[1] = 1.0f;
-    } else {
-      across[0] = across[1] = 1.0f;
-      down[0] = factor[0], down[1] = factor[C::kHalves - 1];
-    }
-#pragma unroll
-    for (int i = 0; i < C::kOutputs; ++i) {
-#pragma unroll
-      for (int j = 0; j < 4; ++j) output[i][j] *= C::kNarrow ? across[j % 2] : down[j / 2];
-    }
-  }
-};
-
-// 16 tokens of a stage in registers: the keys of tokens lane / 4 and lane / 4 + 8; of the values,
-// tokens 2t, 2t + 1, 2t + 8, 2t + 9 with t = lane % 4, in pairs of tokens.
-template <typename C>
-struct Tokens {
-  uint4 k[2][C::kKPieces];
-  uint32_t v[C::kVLoads][4];  // 16 bytes of tokens 2t … and 2t + 8 …, then the next 16 bytes
-
-  __device__ __forceinline__ void load_keys(const uint8_t* stage) {
-    const uint32_t lane = threadIdx.x % 32;
-    const uint32_t key =
-        warp_part(stage) + swizzled(lane / 4 * C::kRowBytes + key_piece<C>(lane % 4, 0) * 16);
-#pragma unroll
-    for (int eight = 0; eight < 2; ++eight) {
-#pragma unroll
-      for (int piece = 0; piece < C::kKPieces; ++piece)
-        k[eight][piece] = device::load_shared_16(
-            moved(key, eight * 8 * C::kRowBytes + key_piece<C>(0, piece) * 16));
-    }
-  }
-
-  __device__ __forceinline__ void load_values(const uint8_t* stage) {
-    const uint32_t lane = threadIdx.x % 32;
-    const uint32_t value = warp_part(stage) + swizzled(lane % 16 * C::kRowBytes + lane / 16 * 16);
-#pragma unroll
-    for (int i = 0; i < C::kVLoads; ++i) device::load_tiles_transposed(v[i], moved(value, i * 32));
-  }
-
-  // Values of tokens outside `keys` become zero: a weight of zero does not silence a NaN.
-  __device__ __forceinline__ void mask_values(int token, const device::KeyRange& keys) {
-    uint32_t mask[2];
-#pragma unroll
-    for (int eight = 0; eight < 2; ++eight) {
-      const int at = token + eight * 8 + threadIdx.x % 4 * 2;
-      mask[eight] = (at >= keys.first && at < keys.end ? 0xFFFFu : 0u) |
-                    (at + 1 >= keys.first && at + 1 < keys.end ? 0xFFFF0000u : 0u);
-    }
-#pragma unroll
-    for (int i = 0; i < C::kVLoads; ++i) {
-#pragma unroll
-      for (int j = 0; j < 4; ++j) v[i][j] &= mask[j % 2];
-    }
-  }
-
- private:
-  __device__ __forceinline__ static uint32_t warp_part(const uint8_t* tensor) {
-    return device::shared_address(tensor) + threadIdx.x / 32 * (kStep * C::kRowBytes);
-  }
-};
-
-template <typename C>
-__device__ __forceinline__ void score(float (&logits)[2][4], const Queries<C>& queries,
-                                      const Tokens<C>& tokens) {
-  using Product = typename C::Product;
-  float odd[2][4] = {};  // two chains of products instead of one
-#pragma unroll
-  for (int piece = 0; piece < C::kKPieces; ++piece) {
-#pragma unroll
-    for (int eight = 0; eight < 2; ++eight) {
-      const uint4& k = tokens.k[eight][piece];
-      const uint32_t words[4] = {k.x, k.y, k.z, k.w};
-      if constexpr (Product::kHalf) {
-#pragma unroll
-        for (int j = 0; j < 4; ++j)
-          Product::mma(j % 2 == 0 ? logits[eight] : odd[eight], queries.a[piece * 4 + j],
-                       device::decode_low_half2(words[j]), device::decode_high_half2(words[j]));
-      } else {
-#pragma unroll
-        for (int j = 0; j < 2; ++j)
-          Product::mma(j % 2 == 0 ? logits[eight] : odd[eight], queries.a[piece * 2 + j],
-                       words[2 * j], words[2 * j + 1]);
-      }
-    }
-  }
-#pragma unroll
-  for (int eight = 0; eight < 2; ++eight) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) logits[eight][i] += odd[eight][i];
-  }
-}
-
-// Turns logits into weights and rescales what was summed with an older maximum.
-template <typename C>
-__device__ __forceinline__ void softmax_step(State<C>& state, float (&logits)[2][4],
-                                             const float (&scale)[C::kHalves], int token,
-                                             const device::KeyRange& keys, bool whole) {
-  const int first = token + threadIdx.x % 4 * 2;
-  float factor[C::kHalves];
-  bool changed = false;
-#pragma unroll
-  for (int half = 0; half < C::kHalves; ++half) {
-    float largest = state.largest[half];
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      float& logit = logits[i / 2][half * 2 + i % 2];
-      const int at = first + i / 2 * 8 + i % 2;
-      logit = whole || (at >= keys.first && at < keys.end) ? logit * scale[half] : -INFINITY;
-      largest = fmaxf(largest, logit);
-    }
-    largest = device::quad_max(largest);
-    const float base = largest == -INFINITY ? 0.0f : largest;
-    factor[half] = device::exp2_approximate(state.largest[half] - base);
-    changed |= largest != state.largest[half];
-    state.largest[half] = largest;
-    state.total[half] *= factor[half];
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      float& weight = logits[i / 2][half * 2 + i % 2];
-      weight = device::exp2_approximate(weight - base);
-      state.total[half] += weight;
-    }
-  }
-  if (__any_sync(0xFFFFFFFFu, changed)) state.rescale(factor);
-}
-
-// Adds the products of the weights with the values of 32 bytes of columns. Of E4M3 codes a register
-// holds two columns of two tokens.
-template <typename C>
-__device__ __forceinline__ void accumulate(State<C>& state, const uint32_t (&weights)[4],
-                                           const Tokens<C>& tokens) {
-  using Product = typename C::Product;
-#pragma unroll
-  for (int i = 0; i < C::kVLoads; ++i) {
-    if constexpr (Product::kHalf) {
-#pragma unroll
-      for (int part = 0; part < 2; ++part) {
-        const uint32_t first = __byte_perm(tokens.v[i][part * 2], 0, 0x3120);
-        const uint32_t second = __byte_perm(tokens.v[i][part * 2 + 1], 0, 0x3120);
-        const uint32_t v[4] = {device::decode_low_half2(first), device::decode_high_half2(first),
-                               device::decode_low_half2(second), device::decode_high_half2(second)};
-        const int at = i * 2 + part;
-        if constexpr (C::kNarrow) {
-          Product::mma(state.output[at], v, weights[0], weights[2]);
-        } else {
-          Product::mma(state.output[2 * at], weights, v[0], v[2]);
-          Product::mma(state.output[2 * at + 1], weights, v[1], v[3]);
-        }
-      }
-    } else if constexpr (C::kNarrow) {
-      const uint32_t v[4] = {tokens.v[i][0], tokens.v[i][2], tokens.v[i][1], tokens.v[i][3]};
-      Product::mma(state.output[i], v, weights[0], weights[2]);
-    } else {
-      Product::mma(state.output[2 * i], weights, tokens.v[i][0], tokens.v[i][1]);
-      Product::mma(state.output[2 * i + 1], weights, tokens.v[i][2], tokens.v[i][3]);
-    }
-  }
-}
-
 // The warp's tokens of every stage of this CTA.
 template <typename C>
-__device__ __forceinline__ void stream(State<C>& state, const Queries<C>& queries,
+__device__ __forceinline__ void stream(device::State<C>& state, const device::Queries<C>& queries,
                                        const device::Work& work, int split,
                                        device::RingPosition& position, Shared<C>& shared) {
   using Product = typename C::Product;
-  const StageRange stages = stages_of(work.keys);
+  const StageRange stages = stages_of<C>(work.keys);
 #pragma unroll 1
   for (int stage = work.turn; stage < stages.count; stage += split) {
     const int token =
-        (stages.first + stage) * kStageTokens + static_cast<int>(threadIdx.x) / 32 * kStep;
+        (stages.first + stage) * C::kStageTokens + static_cast<int>(threadIdx.x) / 32 * C::kStep;
     device::wait_barrier(device::shared_address(&shared.full[position.slot]), position.parity);
-    const auto& stage_bytes = shared.ring[position.slot];
-    const bool seen = token < work.keys.end && token + kStep > work.keys.first;
-    const bool whole = token >= work.keys.first && token + kStep <= work.keys.end;
-    Tokens<C> tokens;
-    tokens.load_keys(stage_bytes[0]);
-    float logits[2][4] = {};
-    score<C>(logits, queries, tokens);
-    tokens.load_values(stage_bytes[1]);
+    const auto& tensors = shared.ring[position.slot];
+    float logits[C::kSixteens][2][4] = {};
+#pragma unroll
+    for (int i = 0; i < C::kSixteens; ++i) {
+      device::Keys<C> keys;
+      keys.load(tensors[0], i);
+      device::score<C>(logits[i], queries, keys);
+    }
+    device::Values<C> values[C::kSixteens];
+#pragma unroll
+    for (int i = 0; i < C::kSixteens; ++i) values[i].load(tensors[1], i);
     __syncwarp();
     if (threadIdx.x % 32 == 0) device::arrive(device::shared_address(&shared.empty[position.slot]));
     position.advance(C::kDepth);
-    if (!seen) continue;
-    if (!whole) tokens.mask_values(token, work.keys);
-    softmax_step<C>(state, logits, queries.scale, token, work.keys, whole);
-    const uint32_t weights[4] = {
-        Product::pack(logits[0][0], logits[0][1]), Product::pack(logits[0][2], logits[0][3]),
-        Product::pack(logits[1][0], logits[1][1]), Product::pack(logits[1][2], logits[1][3])};
-    accumulate<C>(state, weights, tokens);
+    if (token >= work.keys.end || token + C::kStep <= work.keys.first) continue;
+    const bool whole = token >= work.keys.first && token + C::kStep <= work.keys.end;
+    device::softmax_step<C>(state, logits, queries.scale, token, work.keys, whole);
+#pragma unroll
+    for (int i = 0; i < C::kSixteens; ++i) {
+      if (!whole) values[i].mask(token + i * 16, work.keys);
+      const float(&l)[2][4] = logits[i];
+      device::accumulate<C>(state,
+                            {Product::pack(l[0][0], l[0][1]), Product::pack(l[0][2], l[0][3]),
+                             Product::pack(l[1][0], l[1][1]), Product::pack(l[1][2], l[1][3])},
+                            values[i]);
+    }
   }
 }
 
 // Puts the warp's state into shared memory, the columns where they belong.
 template <typename C>
-__device__ __forceinline__ void publish(const State<C>& state, int group, Shared<C>& shared) {
+__device__ __forceinline__ void publish(const device::State<C>& state, int group,
+                                        Shared<C>& shared) {
   const int warp = threadIdx.x / 32;
   const int row = threadIdx.x % 32 / 4;
   const int t = threadIdx.x % 4;
@@ -516,7 +257,7 @@ class Merger {
         output_scale_(call.output_scale != nullptr ? *call.output_scale : 1.0f),
         shared_(shared) {}
 
-  __device__ __forceinline__ void add(const State<C>& state, const device::Work& work) {
+  __device__ __forceinline__ void add(const device::State<C>& state, const device::Work& work) {
     finish();  // also: `output` is read
     publish<C>(state, group_, shared_);
     sync_consumers();
@@ -623,6 +364,13 @@ class Merger {
   bool pending_ = false;
 };
 
+template <typename C>
+__device__ __forceinline__ const __nv_bfloat16* queries_of(const AttentionCall& call,
+                                                           const device::Work& work) {
+  return static_cast<const __nv_bfloat16*>(call.q) + work.row * call.q_stride +
+         static_cast<int64_t>(work.kv_head) * (call.heads / call.kv_heads) * C::kHeadDim;
+}
+
 // The consumers' part of the kernel.
 template <typename C>
 __device__ __forceinline__ void consume(const AttentionCall& call, device::WorkList& list,
@@ -632,17 +380,17 @@ __device__ __forceinline__ void consume(const AttentionCall& call, device::WorkL
   Merger<C> merger(call, split, shared);
   device::RingPosition position;
   device::Work work;
-  Queries<C> queries;
+  device::Queries<C> queries;
   bool more = list.next(work);
-  if (more) queries.fetch(call, work);
+  if (more) queries.fetch(queries_of<C>(call, work), call.heads / call.kv_heads);
   bool alone = true;  // the other CTAs of the cluster may not have started
   while (more) {
     queries.prepare(softmax_scale);
-    State<C> state;
+    device::State<C> state;
     stream<C>(state, queries, work, split, position, shared);
     const device::Work done = work;
     more = list.next(work);
-    if (more) queries.fetch(call, work);
+    if (more) queries.fetch(queries_of<C>(call, work), call.heads / call.kv_heads);
     // Not earlier: waiting CTAs of the next kernel would hold the shared memory that this one's
     // own CTAs spread over.
     if (!more) device::launch_dependents();
@@ -668,8 +416,8 @@ __device__ __forceinline__ void zero_unowned_rows(const AttentionCall& call, int
     if (__any_sync(0xFFFFFFFFu, owned)) continue;
     const int element = call.output_scale != nullptr ? 1 : 2;
     auto* y = static_cast<std::byte*>(call.y) + row * call.y_stride * element;
-    for (int i = lane; i < call.heads * call.head_dim * element / 8; i += 32)
-      reinterpret_cast<uint2*>(y)[i] = {};
+    for (int i = lane; i < call.heads * call.head_dim * element / 4; i += 32)
+      reinterpret_cast<uint32_t*>(y)[i] = 0;
   }
 }
 
@@ -697,10 +445,8 @@ __global__ void __launch_bounds__(kThreads, C::kCtasPerSm)
   device::cluster_arrive();
   device::wait_for_dependencies();
   if (params.sorted) shared.order.sort(params.sequences);
-  const int clusters = gridDim.x / split;
   device::WorkList list(params.sequences, params.sorted ? &shared.order : nullptr, call.kv_heads,
-                        blockIdx.x / split, clusters, static_cast<int>(device::cluster_rank()),
-                        split);
+                        blockIdx.x / split, gridDim.x / split, device::cluster_rank(), split);
   if (warp == kConsumers) {
     Producer<C>(call, params, k_map, v_map, split, shared).run(list);
     device::cluster_wait();
@@ -728,7 +474,7 @@ CUtensorMap cache_map(const AttentionCall& call, const std::byte* cache, int row
 template <typename C>
 void launch_config(const AttentionCall& call, const DecodePlan& plan, const Launch& where) {
   static_assert(C::kDepth >= 2);
-  static_assert(sizeof(Shared<C>) <= (C::kCtasPerSm == 1 ? 227 : 113) * 1024);
+  static_assert(sizeof(Shared<C>) <= C::kSharedBytes);
   const auto kernel = attention_decode_kernel<C>;
   const int64_t pairs = int64_t{call.sequences} * call.kv_heads;
   if (pairs == 0) return;
@@ -744,7 +490,7 @@ void launch_config(const AttentionCall& call, const DecodePlan& plan, const Laun
   const int clusters =
       static_cast<int>(std::min<int64_t>(pairs, std::max(resident_clusters(kernel, grid), 1)));
   grid.blocks = dim3(static_cast<unsigned>(clusters * plan.split));
-  const int box_tokens = std::gcd(kStageTokens, call.tokens_per_block);
+  const int box_tokens = std::gcd(C::kStageTokens, call.tokens_per_block);
   const DecodeParams params = {
       .sequences = {.query_start = call.query_start,
                     .query_length = call.query_length,
@@ -767,6 +513,15 @@ void launch_decode(const AttentionCall& call, const DecodePlan& plan, const Laun
   launch_config<Config<Cache, kHeadDim, false>>(call, plan, where);
 }
 
+// Every row of q and y starts on a multiple of four elements. Others are rare enough to be slow.
+bool rows_in_fours(const AttentionCall& call) {
+  const auto fours = [](const void* data, int64_t stride, size_t element) {
+    return reinterpret_cast<uintptr_t>(data) % (4 * element) == 0 && stride % 4 == 0;
+  };
+  return fours(call.q, call.q_stride, 2) &&
+         fours(call.y, call.y_stride, call.output_scale != nullptr ? 1 : 2);
+}
+
 }  // namespace
 
 DecodePlan plan_decode(int sequences, int kv_heads, int multiprocessors) {
@@ -781,6 +536,7 @@ DecodePlan plan_decode(int sequences, int kv_heads, int multiprocessors) {
 
 void launch_attention_decode(const AttentionCall& call, const DecodePlan& plan,
                              const Launch& where) {
+  if (!rows_in_fours(call)) return launch_attention_reference(call, where);
   const bool codes = call.cache == DType::kE4M3;
   if (call.head_dim == 128) {
     if (codes) return launch_decode<device::e4m3_t, 128>(call, plan, where);
