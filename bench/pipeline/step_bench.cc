@@ -3,7 +3,7 @@
 //
 // step_bench MODEL_DIR [octavo's model options as NAME=VALUE …]: dummy weights; prints one JSON
 // object. Options: device, qformat, kv_cache_dtype, context, batch (a list), prefill (a list),
-// tokens_per_block.
+// tokens_per_block, low_latency_gemm_plugin.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -134,6 +134,8 @@ void run(const std::string& model_dir, Settings settings) {
   config.max_batch_size = *std::max_element(batches.begin(), batches.end());
   config.max_num_tokens = std::max(longest, config.max_batch_size);
   config.tokens_per_block = std::stoll(setting("tokens_per_block", "64"));
+  config.plugin_config.low_latency_gemm_plugin =
+      setting("low_latency_gemm_plugin", options.qformat == "fp8" ? "fp8" : "disable");
   ThreadPool pool;
   SilentProgress silent;
   const double start = now();

@@ -128,6 +128,18 @@ std::optional<Roofline> roofline_of(const BenchOptions& options, Session& sessio
   return roofline(input, alone ? std::optional(performance.itl_ms->average) : std::nullopt);
 }
 
+nlohmann::ordered_json device_json(const Device& device) {
+  if (device.type() == DeviceType::kCpu) return to_json(this_cpu_info());
+  const DeviceProperties& properties = device.properties();
+  return {{"type", to_string(properties.type)},
+          {"name", properties.name},
+          {"compute_capability", properties.compute_capability},
+          {"multiprocessors", properties.multiprocessors},
+          {"memory_bytes", properties.memory_bytes},
+          {"driver_version", properties.driver_version},
+          {"runtime_version", properties.runtime_version}};
+}
+
 void check(const BenchOptions& options) {
   if (options.num_requests < 0)
     throw Error(ErrorCategory::kUsage, "--num_requests: expected 0 or more");
@@ -163,10 +175,9 @@ std::string run_bench(const BenchOptions& options, Progress& progress) {
       .performance = performance,
       .roofline = roofline_of(resolved, session, described, performance)};
   if (!resolved.report_json.empty()) {
-    const CpuInfo cpu = this_cpu_info();
     write_json_file(resolved.report_json,
                     report_json(engine_json(resolved, session), world_json(resolved, session),
-                                to_json(cpu), described, report));
+                                device_json(*session.model().device), described, report));
   }
   if (!resolved.request_json.empty())
     write_json_file(resolved.request_json, requests_json(result.requests));

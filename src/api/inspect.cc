@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/registry.h"
+#include "backend/cuda/cuda_device.h"
 #include "builder/apply_quantization.h"
 #include "measure/device_info.h"
 #include "model/model_dir.h"
@@ -121,6 +122,51 @@ void append_text(std::string& text, const Json& json, int depth) {
   }
 }
 
+// How the CUDA backend runs each format on this device; what was measured is in
+// docs/performance.md.
+std::vector<FormatInfo> cuda_formats(const DeviceProperties& device) {
+  const bool fp8 = device.compute_capability >= 89;
+  const bool hopper = device.compute_capability / 10 == 9;
+  return {{"float32", FormatSupport::kNative, "cuBLASLt"},
+          {"bfloat16", FormatSupport::kNative, "cuBLASLt"},
+          {"fp8 per tensor", fp8 ? FormatSupport::kNative : FormatSupport::kNotSupported,
+           fp8 ? (hopper ? "cuBLASLt and Hopper kernels" : "cuBLASLt; the portable kernels")
+               : "needs compute capability 8.9"},
+          {"fp8 KV cache", fp8 ? FormatSupport::kNative : FormatSupport::kNotSupported,
+           fp8 ? "codes are converted to 16 bit in registers" : "needs compute capability 8.9"}};
+}
+
+Json cuda_json() {
+  Json devices = Json::array();
+  for (const DeviceProperties& device : cuda_devices()) {
+    devices.push_back({{"name", device.name},
+                       {"compute_capability", fmt::format("{}.{}", device.compute_capability / 10,
+                                                          device.compute_capability % 10)},
+                       {"multiprocessors", device.multiprocessors},
+                       {"memory_bytes", device.memory_bytes},
+                       {"l2_bytes", device.l2_bytes},
+                       {"driver_version", device.driver_version},
+                       {"runtime_version", device.runtime_version},
+                       {"formats", to_json(cuda_formats(device))}});
+  }
+  return {{"built_in", has_cuda_backend()}, {"devices", devices}};
+}
+
+std::string cuda_text() {
+  if (!has_cuda_backend()) return "CUDA              not part of this program\n";
+  const std::vector<DeviceProperties> devices = cuda_devices();
+  if (devices.empty()) return "CUDA              no device\n";
+  std::string text;
+  for (const DeviceProperties& device : devices) {
+    text += fmt::format("CUDA              {}, compute capability {}.{}, {}, {} multiprocessors\n",
+                        device.name, device.compute_capability / 10, device.compute_capability % 10,
+                        format_bytes(static_cast<uint64_t>(device.memory_bytes)),
+                        device.multiprocessors);
+    text += to_text(cuda_formats(device));
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string inspect(const InspectOptions& options, bool json) {
@@ -136,12 +182,12 @@ std::string doctor(bool json) {
   const std::vector<FormatInfo> formats = cpu_formats(cpu);
   if (json) {
     const Json report = {{"cpu", to_json(cpu)},
-                         {"cuda", {{"built_in", false}, {"devices", Json::array()}}},
+                         {"cuda", cuda_json()},
                          {"formats", to_json(formats)},
                          {"kernels", kernel_registry().all().size()}};
     return report.dump(2) + "\n";
   }
-  return to_text(cpu) + to_text(formats) + "CUDA              not part of this program\n";
+  return to_text(cpu) + to_text(formats) + cuda_text();
 }
 
 }  // namespace octavo

@@ -19,7 +19,8 @@ namespace {
 // What a plan's kernels must run on.
 struct BuildTarget {
   KernelTarget kernels = DeviceType::kCpu;
-  bool deterministic = false;    // batch-invariant kernels only
+  bool deterministic = false;  // batch-invariant kernels only
+  std::set<std::string_view> plugins_off;
   KernelTimer* timer = nullptr;  // null: candidates are ranked, not measured
 };
 
@@ -67,11 +68,30 @@ EngineConfig engine_config(const ModelDir& model, const BuildConfig& options) {
           .eos_token_ids = model.config.eos_token_ids};
 }
 
+// The kernels of plugins that are switched off, unless nothing but a fallback would be left.
+void drop_plugins(std::vector<const Kernel*>& candidates, const BuildTarget& target) {
+  std::vector<const Kernel*> kept;
+  for (const Kernel* kernel : candidates) {
+    if (!target.plugins_off.contains(kernel->traits.plugin)) kept.push_back(kernel);
+  }
+  const auto is_choice = [](const Kernel* kernel) { return !kernel->traits.fallback; };
+  if (std::ranges::any_of(kept, is_choice) || std::ranges::none_of(candidates, is_choice))
+    candidates = std::move(kept);
+}
+
+std::set<std::string_view> plugins_off(const PluginConfig& plugins) {
+  std::set<std::string_view> off;
+  if (plugins.gemm_plugin == "disable") off.insert("gemm_plugin");
+  if (plugins.low_latency_gemm_plugin == "disable") off.insert("low_latency_gemm_plugin");
+  return off;
+}
+
 KernelTime choose_kernel(const Problem& problem, const KernelRegistry& registry,
                          const BuildTarget& target) {
   std::vector<const Kernel*> candidates = registry.candidates(problem, target.kernels);
   if (target.deterministic)
     std::erase_if(candidates, [](const Kernel* k) { return !k->traits.batch_invariant; });
+  drop_plugins(candidates, target);
   if (target.timer != nullptr && candidates.size() > 1 && KernelTimer::measures(problem)) {
     const std::vector<KernelTime>& times = target.timer->time(problem, candidates);
     if (!times.empty()) return times.front();
@@ -179,6 +199,7 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
   const BuildTarget target{
       .kernels = device == nullptr ? KernelTarget(resolved_device(options)) : KernelTarget(*device),
       .deterministic = options.deterministic,
+      .plugins_off = plugins_off(options.plugin_config),
       .timer = timer ? &*timer : nullptr};
   for (Plan& bucket : token_buckets(blueprint.config, options, target.kernels.device))
     blueprint.plans.push_back(

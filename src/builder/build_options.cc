@@ -155,6 +155,24 @@ void add_cpu_notices(const PluginConfig& plugins, bool gemm_plugin,
   }
 }
 
+// What the CUDA backend cannot do yet is refused, not left out in silence.
+void check_cuda_plugins(const PluginConfig& plugins, std::vector<std::string>& notices) {
+  if (plugins.gemm_swiglu_plugin == "fp8")
+    refuse("--gemm_swiglu_plugin fp8", "the CUDA backend has no such kernel: leave it disabled");
+  if (plugins.low_latency_gemm_swiglu_plugin == "fp8") {
+    refuse("--low_latency_gemm_swiglu_plugin fp8",
+           "the CUDA backend has no such kernel: leave it disabled");
+  }
+  if (plugins.use_fp8_context_fmha) {
+    refuse("--use_fp8_context_fmha enable",
+           "the CUDA backend multiplies queries in 16 bit: leave it disabled");
+  }
+  if (!plugins.use_paged_context_fmha) {
+    notices.push_back(
+        "--use_paged_context_fmha disable has no effect: context attention reads the paged cache");
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> check_build_options(const BuildConfig& options, const ModelConfig& config,
@@ -173,7 +191,11 @@ std::vector<std::string> check_build_options(const BuildConfig& options, const M
                           plugins.low_latency_gemm_plugin == "fp8" ||
                           plugins.low_latency_gemm_swiglu_plugin == "fp8" ||
                           plugins.gemm_plugin == "fp8" || plugins.gemm_plugin == "bfloat16";
-  if (resolved_device(options) == DeviceType::kCpu) add_cpu_notices(plugins, gpu_plugin, notices);
+  if (resolved_device(options) == DeviceType::kCpu) {
+    add_cpu_notices(plugins, gpu_plugin, notices);
+  } else {
+    check_cuda_plugins(plugins, notices);
+  }
   if (config.dtype == DType::kF16 && options.dtype == "auto") {
     notices.push_back("float16 weights run as bfloat16");
   }

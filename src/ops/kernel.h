@@ -50,6 +50,7 @@ struct KernelTraits {
   bool batch_invariant = true;  // a row's result does not depend on the other rows
   bool fallback = false;        // simple and slow: taken where nothing else supports a call
   int only_major = 0;           // compute capability that it is for: 9 for 9.x; 0: any
+  std::string_view plugin;      // the flag of `octavo build` that admits it; empty: always there
 };
 
 // "yes", or the reason why not.

@@ -54,6 +54,31 @@ TEST(BuildOptions, PluginsThatExcludeEachOther) {
               HasSubstr("needs --use_fused_mlp enable"));
 }
 
+TEST(BuildOptions, Fp8NeedsADeviceThatHasIt) {
+  CheckpointFacts old = kFp8;
+  old.compute_capability = 80;
+  EXPECT_THAT(unsupported_options({.device = "cuda"}, old),
+              HasSubstr("FP8 on a device of compute capability 8.0: needs 8.9 or later"));
+  old.quantized = old.kv_scales = false;
+  EXPECT_TRUE(check_build_options({.device = "cuda"}, tiny_config(), old).empty());
+  CheckpointFacts ada = kFp8;
+  ada.compute_capability = 89;
+  EXPECT_TRUE(check_build_options({.device = "cuda"}, tiny_config(), ada).empty());
+}
+
+TEST(BuildOptions, WhatTheCudaBackendLacksIsRefused) {
+  const auto refused = [](const PluginConfig& plugins) {
+    return unsupported_options({.device = "cuda", .plugin_config = plugins}, kFp8);
+  };
+  EXPECT_THAT(refused({.gemm_swiglu_plugin = "fp8"}), HasSubstr("no such kernel"));
+  EXPECT_THAT(refused({.low_latency_gemm_swiglu_plugin = "fp8"}), HasSubstr("no such kernel"));
+  EXPECT_THAT(refused({.use_fp8_context_fmha = true}), HasSubstr("in 16 bit"));
+  EXPECT_THAT(
+      check_build_options({.device = "cuda", .plugin_config = {.use_paged_context_fmha = false}},
+                          tiny_config(), kFp8),
+      ElementsAre(HasSubstr("--use_paged_context_fmha disable has no effect")));
+}
+
 TEST(BuildOptions, Fp8PluginsNeedAnFp8Checkpoint) {
   const std::pair<PluginConfig, const char*> cases[] = {
       {{.gemm_plugin = "fp8"}, "--gemm_plugin fp8: needs an FP8 checkpoint"},

@@ -38,6 +38,32 @@ TEST(KernelRegistryTest, CandidatesAreOfTheOpAndTheDevice) {
   EXPECT_EQ(kernels.candidates(add_of(5), DeviceType::kCuda)[0]->name, "cuda_add");
 }
 
+TEST(KernelRegistryTest, AKernelOfOneArchitectureRunsThereAlone) {
+  constexpr auto kTable = std::to_array<Kernel>({
+      {.name = "hopper",
+       .op = Op::kAdd,
+       .traits = {.device = DeviceType::kCuda, .only_major = 9},
+       .supports = any},
+      {.name = "portable",
+       .op = Op::kAdd,
+       .traits = {.device = DeviceType::kCuda},
+       .supports = any},
+  });
+  KernelRegistry kernels;
+  kernels.add(kTable);
+  KernelTarget target = DeviceType::kCuda;  // of a capability that is not known
+  EXPECT_EQ(kernels.candidates(add_of(1), target).size(), 2u);
+  target.compute_capability = 90;
+  EXPECT_EQ(kernels.candidates(add_of(1), target).size(), 2u);
+  for (const int capability : {89, 100, 120}) {
+    target.compute_capability = capability;
+    const auto found = kernels.candidates(add_of(1), target);
+    ASSERT_EQ(found.size(), 1u);
+    EXPECT_EQ(found[0]->name, "portable");
+  }
+  EXPECT_EQ(target.runs(kTable[0]).reason, "for compute capability 9.x, the device has 12.0");
+}
+
 TEST(KernelRegistryTest, NoCandidateListsEveryReason) {
   try {
     registry().candidates(add_of(5), DeviceType::kCpu);

@@ -140,7 +140,8 @@ void run(const Operands& operands, const LaunchContext& context) {
 }
 
 // The library chooses tiles by the number of rows, and its kernels know no grid dependency.
-constexpr KernelTraits kTraits = {.device = DeviceType::kCuda, .batch_invariant = false};
+constexpr KernelTraits kTraits = {
+    .device = DeviceType::kCuda, .batch_invariant = false, .plugin = "gemm_plugin"};
 
 }  // namespace
 

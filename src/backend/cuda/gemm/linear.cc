@@ -111,8 +111,10 @@ void run_reference(const Operands& operands, const LaunchContext& context) {
   launch_reference_gemm(gemm, on(context));
 }
 
-constexpr KernelTraits kHopperTraits = {
-    .device = DeviceType::kCuda, .programmatic = true, .only_major = 9};
+constexpr KernelTraits kHopperTraits = {.device = DeviceType::kCuda,
+                                        .programmatic = true,
+                                        .only_major = 9,
+                                        .plugin = "low_latency_gemm_plugin"};
 constexpr KernelTraits kReferenceTraits = {
     .device = DeviceType::kCuda, .programmatic = true, .fallback = true};
 
