@@ -85,6 +85,10 @@ def meaning_cases():
                             ("--user_buffer=enable", "needs --reduce_fusion enable"), ("--tp_size=2", "needs 2 devices"), ("--pp_size=2", "needs 2 devices"),
                             ("--tp_size=3", "must divide num_attention_heads 4"), ("--pp_size=3", "the model has 2 layers"), ("--device=cuda", "built without the CUDA backend")):
         yield f("14" if "device" not in option else "13", option, (*BUILD, option), rf"{option.replace('=', '[ =]')}.*{message}", 4)
+    # Padding is always removed and the cache always paged: the options that would switch them off do not exist.
+    for option in ("--remove_input_padding=disable", "--paged_kv_cache=disable", "--context_fmha=disable"):
+        yield f("8", option, (*BUILD, option), rf'unknown argument "{option}" of `build`', 2)
+    yield f("8", "FP8 attention", (*BUILD_QUANTIZED, "--use_fp8_context_fmha=enable"), r"--use_fp8_context_fmha enable: the CPU backend has no FP8 attention", 4, uses=("quantized",))
     for option, message in (("--max_batch_size=65537", "expected an integer from 1 to 65536"), ("--max_num_tokens=2097152", "expected an integer from 1 to 1048576"),
                             ("--max_seq_len=513", "expected 1 to 512, got 513"), ("--max_input_len=513", "expected 1 to 512"), ("--tokens_per_block=7", "expected a power of two, got 7"),
                             ("--tokens_per_block=2048", "expected an integer from 1 to 1024"), ("--tp_size=65", "expected an integer from 1 to 64"), ("--dtype=int8", 'expected auto|float32|bfloat16, got "int8"'),

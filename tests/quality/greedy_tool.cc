@@ -1,8 +1,8 @@
 // Greedy continuations of the first tokens of documents, as JSON: for comparing devices.
 // SPDX-License-Identifier: Apache-2.0
 //
-// greedy_tool MODEL_DIR DATASET DEVICE [deterministic] [batch=N] [without=KERNEL]: 32 tokens after
-// the first 64 of each of 32 documents, N at a time.
+// greedy_tool MODEL_DIR DATASET DEVICE [deterministic] [batch=N] [without=KERNEL] [dtype=T]: 32
+// tokens after the first 64 of each of 32 documents, N at a time.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
@@ -27,6 +27,7 @@ struct Settings {
   bool deterministic = false;
   int64_t batch = kDocuments;
   std::string without;
+  std::string dtype = "auto";
 };
 
 KernelRegistry registry_without(const std::string& name) {
@@ -45,6 +46,7 @@ nlohmann::json generate(const Settings& settings) {
   const KernelRegistry registry = registry_without(settings.without);
   const ModelDir model = open_model_dir(settings.model);
   const BuildConfig config{.device = settings.device,
+                           .dtype = settings.dtype,
                            .max_batch_size = settings.batch,
                            .max_num_tokens = 2048,
                            .max_seq_len = 128,
@@ -86,6 +88,7 @@ Settings settings_of(int argc, char** argv) {
     if (word == "deterministic") settings.deterministic = true;
     if (word.starts_with("batch=")) settings.batch = std::stoll(word.substr(6));
     if (word.starts_with("without=")) settings.without = word.substr(8);
+    if (word.starts_with("dtype=")) settings.dtype = word.substr(6);
   }
   return settings;
 }
@@ -97,7 +100,7 @@ int main(int argc, char** argv) {
   if (argc < 4) {
     fmt::print(stderr,
                "usage: greedy_tool MODEL_DIR DATASET DEVICE [deterministic] [batch=N] "
-               "[without=KERNEL]\n");
+               "[without=KERNEL] [dtype=T]\n");
     return 2;
   }
   try {
