@@ -119,8 +119,8 @@ int run(int argc, char** argv) {
       "Exit codes: 0 done, 1 over a stated budget, 2 usage, 3 bad input file, 4 not supported,\n"
       "5 environment, 6 does not fit in memory, 7 device, 70 internal error.");
   std::vector<Command> commands;
-  for (const auto add :
-       {add_quantize, add_build, add_generate, add_bench, add_eval, add_inspect, add_doctor}) {
+  for (const auto add : {add_quantize, add_build, add_generate, add_bench, add_eval, add_tune,
+                         add_inspect, add_doctor}) {
     for (Command& command : add(program)) commands.push_back(std::move(command));
   }
   program.require_subcommand(1);

@@ -5,12 +5,11 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "api/session.h"
+#include "api/bench_run.h"
 #include "io/json.h"
 #include "io/json_object.h"
 #include "measure/dataset.h"
 #include "measure/device_info.h"
-#include "measure/engine_target.h"
 #include "measure/load.h"
 #include "measure/read_bandwidth.h"
 #include "measure/report.h"
@@ -40,24 +39,6 @@ SyntheticOptions synthetic_options(const DatasetSpec& spec) {
     options.output = UniformLengths{spec.output_min, spec.output_max};
   }
   return options;
-}
-
-LoadOptions load_options(const BenchOptions& options, int64_t max_batch_size) {
-  LoadOptions load{.concurrency = options.concurrency,
-                   .request_rate = options.request_rate,
-                   .window_s = options.window_s,
-                   .seed = options.seed};
-  if (options.latency) {
-    load.protocol = LoadProtocol::kLatency;
-  } else if (options.protocol == "steady") {
-    load.protocol = LoadProtocol::kSteady;
-    if (load.concurrency == 0) load.concurrency = max_batch_size;
-  } else if (options.protocol != "full") {
-    throw Error(ErrorCategory::kUsage, fmt::format("--protocol: expected full|steady, got \"{}\"",
-                                                   printable(options.protocol)));
-  }
-  check_load_options(load);
-  return load;
 }
 
 nlohmann::ordered_json engine_json(const BenchOptions& options, const Session& session) {
@@ -92,25 +73,6 @@ nlohmann::ordered_json world_json(const BenchOptions& options, Session& session)
       {"request_rate", options.request_rate}};
 }
 
-Dataset load_dataset(const BenchOptions& options, const LoadedModel& model) {
-  DatasetOptions dataset{.num_requests = options.num_requests,
-                         .vocab_size = static_cast<int32_t>(model.image->config.vocab_size),
-                         .seed = options.seed};
-  if (model.tokenizer) {
-    dataset.tokenize = [&model](std::string_view text) { return model.tokenizer->encode(text); };
-  }
-  return read_dataset(options.dataset, dataset);
-}
-
-void warm_up(Session& session, EngineTarget& target, const Dataset& dataset, int64_t count) {
-  if (count == 0) return;
-  const auto requests =
-      fresh_requests(dataset.requests, count, static_cast<int32_t>(session.config().vocab_size),
-                     /*seed=*/0x77A12);
-  SilentProgress silent;
-  run_load(target, steady_load_clock(), requests, {}, silent);
-}
-
 // Only one request at a time compares with the floor of a batch of one. The bandwidth of a GPU is
 // not known here.
 std::optional<Roofline> roofline_of(const BenchOptions& options, Session& session,
@@ -140,12 +102,6 @@ nlohmann::ordered_json device_json(const Device& device) {
           {"runtime_version", properties.runtime_version}};
 }
 
-void check(const BenchOptions& options) {
-  if (options.num_requests < 0)
-    throw Error(ErrorCategory::kUsage, "--num_requests: expected 0 or more");
-  if (options.warmup < 0) throw Error(ErrorCategory::kUsage, "--warmup: expected 0 or more");
-}
-
 }  // namespace
 
 void write_bench_dataset(const DatasetSpec& spec) {
@@ -164,10 +120,7 @@ std::string run_bench(const BenchOptions& options, Progress& progress) {
   Session session(resolved.model, resolved.runtime, progress);
   const LoadOptions load = load_options(resolved, session.runner().max_batch_size());
   const Dataset dataset = load_dataset(resolved, session.model());
-  EngineTarget target(session.engine());
-  warm_up(session, target, dataset, resolved.warmup);
-  const LoadResult result = run_load(target, steady_load_clock(), dataset.requests, load, progress);
-  progress.finish();
+  const LoadResult result = run_requests(resolved, load, session, dataset, progress);
   const Performance performance = summarize(result.samples);
   const DatasetReport described = describe_dataset(dataset, resolved.dataset, resolved.warmup);
   const PerformanceReport report{

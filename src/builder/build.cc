@@ -20,7 +20,7 @@ namespace {
 struct BuildTarget {
   KernelTarget kernels = DeviceType::kCpu;
   bool deterministic = false;  // batch-invariant kernels only
-  std::set<std::string_view> plugins_off;
+  PluginConfig plugins;
   KernelTimer* timer = nullptr;  // null: candidates are ranked, not measured
 };
 
@@ -68,22 +68,32 @@ EngineConfig engine_config(const ModelDir& model, const BuildConfig& options) {
           .eos_token_ids = model.config.eos_token_ids};
 }
 
-// The kernels of plugins that are switched off, unless nothing but a fallback would be left.
-void drop_plugins(std::vector<const Kernel*>& candidates, const BuildTarget& target) {
+std::optional<DType> dtype_of_plugin(const std::string& gemm_plugin) {
+  if (gemm_plugin == "fp8") return DType::kE4M3;
+  if (gemm_plugin == "bfloat16") return DType::kBF16;
+  return std::nullopt;
+}
+
+// Whether the plugin flags admit a kernel for this call. A GEMM plugin of a type leaves to it the
+// library and the plugins that are on.
+bool is_admitted(const Kernel& kernel, const Problem& problem, const PluginConfig& plugins) {
+  const std::string_view plugin = kernel.traits.plugin;
+  if (plugin == "gemm_plugin") return plugins.gemm_plugin != "disable";
+  if (plugin == "low_latency_gemm_plugin") return plugins.low_latency_gemm_plugin != "disable";
+  return problem.op != Op::kLinear ||
+         problem.inputs[0].dtype != dtype_of_plugin(plugins.gemm_plugin);
+}
+
+// Leaves out what the plugin flags do not admit, unless nothing but a fallback would be left.
+void drop_plugins(std::vector<const Kernel*>& candidates, const Problem& problem,
+                  const BuildTarget& target) {
   std::vector<const Kernel*> kept;
   for (const Kernel* kernel : candidates) {
-    if (!target.plugins_off.contains(kernel->traits.plugin)) kept.push_back(kernel);
+    if (is_admitted(*kernel, problem, target.plugins)) kept.push_back(kernel);
   }
   const auto is_choice = [](const Kernel* kernel) { return !kernel->traits.fallback; };
   if (std::ranges::any_of(kept, is_choice) || std::ranges::none_of(candidates, is_choice))
     candidates = std::move(kept);
-}
-
-std::set<std::string_view> plugins_off(const PluginConfig& plugins) {
-  std::set<std::string_view> off;
-  if (plugins.gemm_plugin == "disable") off.insert("gemm_plugin");
-  if (plugins.low_latency_gemm_plugin == "disable") off.insert("low_latency_gemm_plugin");
-  return off;
 }
 
 KernelTime choose_kernel(const Problem& problem, const KernelRegistry& registry,
@@ -91,7 +101,7 @@ KernelTime choose_kernel(const Problem& problem, const KernelRegistry& registry,
   std::vector<const Kernel*> candidates = registry.candidates(problem, target.kernels);
   if (target.deterministic)
     std::erase_if(candidates, [](const Kernel* k) { return !k->traits.batch_invariant; });
-  drop_plugins(candidates, target);
+  drop_plugins(candidates, problem, target);
   if (target.timer != nullptr && candidates.size() > 1 && KernelTimer::measures(problem)) {
     const std::vector<KernelTime>& times = target.timer->time(problem, candidates);
     if (!times.empty()) return times.front();
@@ -199,7 +209,7 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
   const BuildTarget target{
       .kernels = device == nullptr ? KernelTarget(resolved_device(options)) : KernelTarget(*device),
       .deterministic = options.deterministic,
-      .plugins_off = plugins_off(options.plugin_config),
+      .plugins = options.plugin_config,
       .timer = timer ? &*timer : nullptr};
   for (Plan& bucket : token_buckets(blueprint.config, options, target.kernels.device))
     blueprint.plans.push_back(

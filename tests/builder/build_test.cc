@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "builder/draft_support.h"
 
 namespace octavo {
@@ -108,6 +110,75 @@ TEST(Build, ImageHoldsEveryWeightAndReportsProgress) {
       });
   EXPECT_EQ(last, total);
   EXPECT_EQ(std::ssize(image.weights), total);
+}
+
+// The CPU's kernels as those of another device: linears as a library's, a plugin's, and a fallback.
+KernelRegistry fake_cuda_registry() {
+  static const std::vector<Kernel> table = [] {
+    std::vector<Kernel> kernels;
+    for (Kernel kernel : cpu_registry().all()) {
+      kernel.traits.device = DeviceType::kCuda;
+      if (kernel.op != Op::kLinear) {
+        kernels.push_back(kernel);
+      } else if (kernel.name == "cpu_linear_scalar") {
+        for (const auto& [name, plugin] :
+             {std::pair("low_latency", "low_latency_gemm_plugin"),
+              std::pair("library", "gemm_plugin"), std::pair("fallback", "")}) {
+          kernel.name = name;
+          kernel.traits.plugin = plugin;
+          kernel.traits.fallback = kernel.name == "fallback";
+          kernels.push_back(kernel);
+        }
+      }
+    }
+    return kernels;
+  }();
+  KernelRegistry registry;
+  registry.add(table);
+  return registry;
+}
+
+std::set<std::string> linears_with(const PluginConfig& plugins) {
+  const KernelRegistry registry = fake_cuda_registry();
+  const Blueprint blueprint = make_blueprint(
+      tiny_model(fp8_with_kv_cache()), {.device = "cuda", .plugin_config = plugins}, registry);
+  std::set<std::string> names;
+  for (const Plan& plan : blueprint.plans) {
+    for (size_t i = 0; i < plan.kernels.size(); ++i) {
+      if (plan.program.calls[i].role == Role::kQkv) names.insert(plan.kernels[i]);
+    }
+  }
+  return names;
+}
+
+TEST(Build, PluginFlagsDecideWhichKernelsAreCandidates) {
+  using Names = std::set<std::string>;
+  EXPECT_EQ(linears_with({}), Names{"library"});
+  EXPECT_EQ(linears_with({.low_latency_gemm_plugin = "fp8"}), Names{"low_latency"});
+  EXPECT_EQ(linears_with({.gemm_plugin = "fp8"}), Names{"library"});
+  // Nothing but the fallback would be left: better a plugin that was not asked for.
+  EXPECT_EQ(linears_with({.gemm_plugin = "disable"}), Names{"low_latency"});
+  EXPECT_EQ(linears_with({.gemm_plugin = "disable", .low_latency_gemm_plugin = "fp8"}),
+            Names{"low_latency"});
+}
+
+TEST(Build, AGpuHasAPlanForEveryPowerOfTwoOfTokens) {
+  const KernelRegistry registry = fake_cuda_registry();
+  BuildConfig config{.device = "cuda", .max_batch_size = 40, .max_num_tokens = 128};
+  const auto buckets = [&] {
+    std::vector<std::pair<PlanKind, int64_t>> found;
+    for (const Plan& plan : make_blueprint(tiny_model(), config, registry).plans)
+      found.emplace_back(plan.kind, plan.max_tokens);
+    return found;
+  };
+  using Buckets = std::vector<std::pair<PlanKind, int64_t>>;
+  EXPECT_EQ(buckets(), (Buckets{{PlanKind::kDecode, 8},
+                                {PlanKind::kDecode, 16},
+                                {PlanKind::kDecode, 32},
+                                {PlanKind::kDecode, 40},
+                                {PlanKind::kMixed, 128}}));
+  config.plugin_config.multiple_profiles = false;
+  EXPECT_EQ(buckets(), (Buckets{{PlanKind::kDecode, 40}, {PlanKind::kMixed, 128}}));
 }
 
 }  // namespace
