@@ -107,7 +107,8 @@ void run_reference(const Operands& operands, const LaunchContext& context) {
   launch_attention_reference(bind(operands), on(context));
 }
 
-// The split of the keys, and so the order of summation, follows the number of sequences.
+// The split of the keys, and so the order of summation, follows the number of sequences; nothing
+// else of the batch counts.
 constexpr KernelTraits kHopperTraits = {
     .device = DeviceType::kCuda, .programmatic = true, .batch_invariant = false, .only_major = 9};
 constexpr KernelTraits kPortableTraits = {

@@ -471,6 +471,13 @@ CUtensorMap cache_map(const AttentionCall& call, const std::byte* cache, int row
   return make_tensor_map(spec);
 }
 
+// Whether a launch may start while its predecessor runs. Its CTAs then crowd on the multiprocessors
+// that are left first, two on one: worth it only where half of the multiprocessors suffice, or
+// where all places are taken in any case.
+bool starts_early(int clusters, int resident) {
+  return clusters * 4 <= resident || clusters * 8 >= resident * 7;
+}
+
 template <typename C>
 void launch_config(const AttentionCall& call, const DecodePlan& plan, const Launch& where) {
   static_assert(C::kDepth >= 2);
@@ -487,8 +494,8 @@ void launch_config(const AttentionCall& call, const DecodePlan& plan, const Laun
   if (plan.split > 8)
     OCTAVO_CUDA_CHECK(
         cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1));
-  const int clusters =
-      static_cast<int>(std::min<int64_t>(pairs, std::max(resident_clusters(kernel, grid), 1)));
+  const int resident = std::max(resident_clusters(kernel, grid), 1);
+  const int clusters = static_cast<int>(std::min<int64_t>(pairs, resident));
   grid.blocks = dim3(static_cast<unsigned>(clusters * plan.split));
   const int box_tokens = std::gcd(C::kStageTokens, call.tokens_per_block);
   const DecodeParams params = {
@@ -502,7 +509,9 @@ void launch_config(const AttentionCall& call, const DecodePlan& plan, const Laun
       .box_tokens = box_tokens,
       .sorted = pairs > clusters && call.sequences <= device::LengthOrder::kMost,
       .zero_rows = plan.zero_rows};
-  launch(where, grid, kernel, call, params, cache_map(call, call.k_cache, C::kRowBytes, box_tokens),
+  const bool early = where.programmatic && starts_early(clusters, resident);
+  launch({where.stream, early}, grid, kernel, call, params,
+         cache_map(call, call.k_cache, C::kRowBytes, box_tokens),
          cache_map(call, call.v_cache, C::kRowBytes, box_tokens), plan.split);
 }
 
