@@ -43,6 +43,8 @@ std::vector<Command> add_quantize(CLI::App& program) {
            "Hugging Face folder: config.json, *.safetensors, tokenizer.json")
       ->required();
   add_path(app, "output_dir", options->output_dir, "folder to write")->required();
+  add_choice(app, "load_format", options->load_format, "auto|dummy",
+             "dummy: random weights, only config.json is read");
   add_choice(app, "qformat", options->qformat, "fp8|full_prec",
              "fp8: static per-tensor FP8; full_prec: 16-bit linears, for an FP8 KV cache alone");
   add_choice(app, "kv_cache_dtype", options->kv_cache_dtype, "none|fp8",

@@ -16,11 +16,12 @@ namespace octavo {
 struct QuantizeOptions {
   std::filesystem::path model_dir;
   std::filesystem::path output_dir;
+  std::string load_format = "auto";     // dummy: random weights, only config.json is read
   std::string qformat = "fp8";          // fp8, full_prec
   std::string kv_cache_dtype = "none";  // none, fp8
   std::string dtype = "auto";           // of calibration: auto, float32, bfloat16
   // JSON lines with `text`, or plain text. Empty: the model samples its own set. "cnn_dailymail"
-  // means the same.
+  // means the same. Of dummy weights the set is random token ids.
   std::string calib_dataset;
   int64_t calib_size = 512;
   int64_t batch_size = 1;

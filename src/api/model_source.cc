@@ -26,13 +26,6 @@ CheckpointQuantization dummy_quantization(const ModelOptions& options) {
   return quantization;
 }
 
-LoadFormat load_format_of(const std::string& name) {
-  if (name == "auto") return LoadFormat::kAuto;
-  if (name == "dummy") return LoadFormat::kDummy;
-  throw Error(ErrorCategory::kUsage,
-              fmt::format("--load_format: expected auto|dummy, got \"{}\"", printable(name)));
-}
-
 std::optional<Tokenizer> load_tokenizer(const std::filesystem::path& folder, int64_t vocab_size) {
   std::error_code error;
   if (!std::filesystem::exists(folder / "tokenizer.json", error)) return std::nullopt;
@@ -131,6 +124,13 @@ int64_t LoadedModel::weight_bytes() const { return weight_bytes_of(*image); }
 ModelOptions with_device(ModelOptions options) {
   options.build_config.device = resolve_device(options.build_config.device);
   return options;
+}
+
+LoadFormat load_format_of(const std::string& name) {
+  if (name == "auto") return LoadFormat::kAuto;
+  if (name == "dummy") return LoadFormat::kDummy;
+  throw Error(ErrorCategory::kUsage,
+              fmt::format("--load_format: expected auto|dummy, got \"{}\"", printable(name)));
 }
 
 ModelDir open_model(const ModelOptions& options) {

@@ -27,6 +27,9 @@ struct LoadedModel {
 
 LoadedModel load_model(const ModelOptions& options, ThreadPool& pool, Progress& progress);
 
+// Of the option --load_format.
+LoadFormat load_format_of(const std::string& name);
+
 // The checkpoint of ModelOptions with dummy weights where asked for.
 ModelDir open_model(const ModelOptions& options);
 

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/devices.h"
+#include "api/model_source.h"
 #include "api/registry.h"
 #include "api/sample_text.h"
 #include "api/self_calibration.h"
@@ -73,6 +74,7 @@ nlohmann::json manifest_json(const QuantizeOptions& options, const CalibrationSe
       clipped[module] = of_module.share_above(scale->second * kE4M3RoundsToMax);
   }
   return {{"program", "octavo 0.1.0"},
+          {"load_format", options.load_format},
           {"qformat", options.qformat},
           {"kv_cache_dtype", options.kv_cache_dtype},
           {"algorithm", "max"},
@@ -95,23 +97,25 @@ nlohmann::json manifest_json(const QuantizeOptions& options, const CalibrationSe
 
 CalibrationSet calibration_set(const QuantizeOptions& options, const ModelDir& model,
                                Device& device, Progress& progress) {
-  if (options.calib_dataset == "cnn_dailymail") {
+  const bool named = options.calib_dataset == "cnn_dailymail";
+  const int64_t max_length = std::min(options.calib_max_seq_length, model.config.max_position);
+  if (options.load_format == "dummy" && (named || options.calib_dataset.empty())) {
+    return random_calibration_set(model.config.vocab_size, options.calib_size, max_length,
+                                  options.seed);
+  }
+  if (named) {
     log_info(
         "--calib_dataset cnn_dailymail: Octavo downloads nothing; the model samples its own set");
   } else if (!options.calib_dataset.empty()) {
-    return read_calibration_set(
-        options.calib_dataset, Tokenizer::load(options.model_dir),
-        {.size = options.calib_size,
-         .max_length = std::min(options.calib_max_seq_length, model.config.max_position),
-         .tokenizer_max_length = options.tokenizer_max_seq_length,
-         .skip_bad_lines = options.skip_bad_lines});
+    return read_calibration_set(options.calib_dataset, Tokenizer::load(options.model_dir),
+                                {.size = options.calib_size,
+                                 .max_length = max_length,
+                                 .tokenizer_max_length = options.tokenizer_max_seq_length,
+                                 .skip_bad_lines = options.skip_bad_lines});
   }
   return sample_calibration_set(
-      model,
-      {.size = options.calib_size,
-       .max_length = std::min(options.calib_max_seq_length, model.config.max_position),
-       .seed = options.seed},
-      device, progress);
+      model, {.size = options.calib_size, .max_length = max_length, .seed = options.seed}, device,
+      progress);
 }
 
 std::function<void(int64_t, int64_t)> bar(Progress& progress, const char* message) {
@@ -160,7 +164,7 @@ QuantizeReport quantize(const QuantizeOptions& options, Progress& progress) {
   if (std::filesystem::exists(options.calib_dataset)) inputs.emplace_back(options.calib_dataset);
   // Refused now rather than after an hour of calibration.
   resolve_output_target(options.output_dir, {.overwrite = options.overwrite, .inputs = inputs});
-  const ModelDir model = open_model_dir(options.model_dir);
+  const ModelDir model = open_model_dir(options.model_dir, load_format_of(options.load_format));
   if (model.quantization.quantized()) {
     throw unsupported(options.model_dir.string(), "quantization_config",
                       "the checkpoint is already quantized");

@@ -13,8 +13,10 @@ namespace {
 constexpr const char* kPrompt = "The quick brown fox";
 constexpr int64_t kTokens = 32;
 
-std::string greedy_text(const std::filesystem::path& model_dir, const QuantizeOptions& options) {
-  ModelOptions model{.model_dir = model_dir, .threads = options.threads};
+std::string greedy_text(const std::filesystem::path& model_dir, const std::string& load_format,
+                        const QuantizeOptions& options) {
+  ModelOptions model{
+      .model_dir = model_dir, .load_format = load_format, .threads = options.threads};
   model.build_config.max_batch_size = 1;
   model.build_config.max_num_tokens = 256;
   RuntimeOptions runtime;
@@ -38,8 +40,8 @@ void add_sample_texts(QuantizeReport& report, const QuantizeOptions& options) {
     return;
   }
   report.prompt = kPrompt;
-  report.text_before = greedy_text(options.model_dir, options);
-  report.text_after = greedy_text(options.output_dir, options);
+  report.text_before = greedy_text(options.model_dir, options.load_format, options);
+  report.text_after = greedy_text(options.output_dir, "auto", options);
 }
 
 }  // namespace octavo

@@ -109,6 +109,10 @@ ModelDir open_model_dir(const std::filesystem::path& path, LoadFormat load_forma
     model.quantization = dummy_quantization;
     model.weights =
         std::make_shared<DummyWeights>(*model.architecture, model.config, dummy_quantization);
+    for (const std::string& name : model.weights->names()) {
+      const WeightInfo info = *model.weights->info(name);
+      model.weight_bytes += static_cast<uint64_t>(info.shape.elements() * size_of(info.dtype));
+    }
     return model;
   }
   auto weights = std::make_shared<CheckpointWeights>(path);

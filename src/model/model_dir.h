@@ -22,7 +22,7 @@ struct ModelDir {
   CheckpointQuantization quantization;
   std::shared_ptr<const WeightSource> weights;
   bool has_tokenizer = false;
-  uint64_t weight_bytes = 0;
+  uint64_t weight_bytes = 0;  // of all tensors
 
   // Error(kEnvironment) where a weight file changed since it was opened; call it after the last
   // read.

@@ -5,6 +5,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <random>
 #include <set>
 
 #include "core/error.h"
@@ -52,6 +53,19 @@ CalibrationSet read_calibration_set(const std::filesystem::path& file, const Tok
   if (set.samples.empty()) throw bad_file(file.string(), "", "no samples");
   set.hash = hash_of(set.samples);
   warn_about(set, options);
+  return set;
+}
+
+CalibrationSet random_calibration_set(int64_t vocab_size, int64_t size, int64_t length,
+                                      uint64_t seed) {
+  std::mt19937_64 random(seed);
+  CalibrationSet set{.source = "random ids"};
+  for (int64_t i = 0; i < size; ++i) {
+    std::vector<int32_t>& sample = set.samples.emplace_back(static_cast<size_t>(length));
+    for (int32_t& id : sample)
+      id = static_cast<int32_t>(random() % static_cast<uint64_t>(vocab_size));
+  }
+  set.hash = hash_of(set.samples);
   return set;
 }
 

@@ -13,7 +13,7 @@ namespace octavo {
 
 struct CalibrationSet {
   std::vector<std::vector<int32_t>> samples;  // none empty
-  std::string source;                         // file name or "self-sampled"
+  std::string source;                         // file name or "self-sampled", "random ids"
   std::string hash;                           // XXH3-64 over the token ids
   int64_t truncated = 0;                      // samples cut to the length limit
   int64_t skipped_lines = 0;
@@ -31,6 +31,10 @@ struct CalibrationSetOptions {
 // max_length.
 CalibrationSet read_calibration_set(const std::filesystem::path& file, const Tokenizer& tokenizer,
                                     const CalibrationSetOptions& options);
+
+// `size` samples of `length` ids drawn uniformly, for weights that are random too.
+CalibrationSet random_calibration_set(int64_t vocab_size, int64_t size, int64_t length,
+                                      uint64_t seed);
 
 // Order-dependent hash of samples, as the manifest records it.
 std::string hash_of(const std::vector<std::vector<int32_t>>& samples);

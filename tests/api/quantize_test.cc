@@ -63,6 +63,28 @@ TEST_F(QuantizeTest, WritesACheckpointAndReports) {
   EXPECT_EQ(error_of([&] { quantize(asked, silent_); }).category(), ErrorCategory::kUnsupported);
 }
 
+TEST_F(QuantizeTest, DummyWeightsNeedOnlyTheConfig) {
+  std::filesystem::create_directory(folder_ / "config");
+  std::filesystem::copy_file(kPocket / "config.json", folder_ / "config/config.json");
+  const QuantizeOptions asked{.model_dir = folder_ / "config",
+                              .output_dir = folder_ / "fp8",
+                              .load_format = "dummy",
+                              .kv_cache_dtype = "fp8",
+                              .calib_size = 2,
+                              .calib_max_seq_length = 32};
+  const QuantizeReport report = quantize(asked, silent_);
+  EXPECT_EQ(report.quantized_linears, 6 * 7);
+  EXPECT_EQ(report.tokens, 2 * 32);
+  EXPECT_LT(report.bytes_after, report.bytes_before * 3 / 4);
+  EXPECT_TRUE(report.prompt.empty());  // without a tokenizer there is no text
+  const ModelDir opened = open_model_dir(folder_ / "fp8");
+  EXPECT_EQ(opened.quantization.weights, kFp8PerTensor);
+  EXPECT_FALSE(opened.has_tokenizer);
+  const nlohmann::json manifest = read_json_file(folder_ / "fp8/octavo_manifest.json");
+  EXPECT_EQ(manifest["load_format"], "dummy");
+  EXPECT_EQ(manifest["calibration"]["source"], "random ids");
+}
+
 TEST_F(QuantizeTest, RefusesBeforeItWorks) {
   const auto with = [&](auto change) {
     QuantizeOptions changed = options();
@@ -70,6 +92,7 @@ TEST_F(QuantizeTest, RefusesBeforeItWorks) {
     return refusal(changed);
   };
   using O = QuantizeOptions&;
+  EXPECT_THAT(with([](O o) { o.load_format = "gguf"; }).what(), HasSubstr("--load_format"));
   EXPECT_THAT(with([](O o) { o.qformat = "int3"; }).what(), HasSubstr("--qformat: expected one"));
   EXPECT_THAT(with([](O o) { o.qformat = "full_prec"; }).what(), HasSubstr("quantize nothing"));
   EXPECT_THAT(with([](O o) { o.kv_cache_dtype = "int8"; }).what(), HasSubstr("none|fp8"));

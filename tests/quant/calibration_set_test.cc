@@ -61,5 +61,16 @@ TEST(HashOfSamples, KnowsOrderAndBoundaries) {
   EXPECT_NE(hash, hash_of({{1}, {2, 3}}));
 }
 
+TEST(RandomCalibrationSet, DrawsIdsOfTheVocabularyFromItsSeed) {
+  const CalibrationSet set = random_calibration_set(100, 3, 50, 7);
+  ASSERT_EQ(set.samples.size(), 3u);
+  for (const std::vector<int32_t>& sample : set.samples) {
+    EXPECT_EQ(sample.size(), 50u);
+    for (const int32_t id : sample) EXPECT_TRUE(id >= 0 && id < 100) << id;
+  }
+  EXPECT_EQ(set.hash, random_calibration_set(100, 3, 50, 7).hash);
+  EXPECT_NE(set.hash, random_calibration_set(100, 3, 50, 8).hash);
+}
+
 }  // namespace
 }  // namespace octavo
