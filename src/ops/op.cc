@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "ops/moe_rules.h"
+
 namespace octavo {
 namespace {
 
@@ -300,6 +302,34 @@ const std::array<OpInfo, kOpCount>& table() {
        infer_attention},
       {Op::kSwiglu, "swiglu", {{"gate"}, {"up"}, {"output_scale", true}}, {{"y"}}, infer_swiglu},
       {Op::kGatherRows, "gather_rows", {{"x"}, {"rows"}}, {{"y"}}, infer_gather_rows},
+      {Op::kRoute,
+       "route",
+       {{"logits"}, {"slots", true}},
+       {{"experts"}, {"weights"}},
+       infer_route,
+       /*index_outputs=*/1},
+      {Op::kPermute,
+       "permute",
+       {{"x"}, {"experts"}},
+       {{"rows"}, {"offsets"}, {"y"}},
+       infer_permute,
+       /*index_outputs=*/2},
+      {Op::kGroupedLinear,
+       "grouped_linear",
+       {{"x"}, {"weight"}, {"input_scale", true}, {"weight_scale", true}, {"offsets"}},
+       {{"y"}},
+       infer_grouped_linear},
+      {Op::kGroupedQuantize,
+       "grouped_quantize",
+       {{"x"}, {"scale"}, {"offsets"}},
+       {{"y"}},
+       infer_grouped_quantize},
+      {Op::kGroupedSwiglu,
+       "grouped_swiglu",
+       {{"gate"}, {"up"}, {"output_scale"}, {"offsets"}},
+       {{"y"}},
+       infer_grouped_swiglu},
+      {Op::kCombine, "combine", {{"x"}, {"rows"}, {"weights"}}, {{"y"}}, infer_combine},
   }};
   return infos;
 }
@@ -359,7 +389,7 @@ void check_counts(const OpInfo& info, Specs inputs, Specs outputs) {
 
 // An op with an output_scale writes E4M3 exactly where the scale is given; quantize always does.
 void check_output_type(const OpInfo& info, Specs inputs, const OperandSpec& y) {
-  bool expect_e4m3 = info.op == Op::kQuantize;
+  bool expect_e4m3 = info.op == Op::kQuantize || info.op == Op::kGroupedQuantize;
   for (size_t i = 0; i < info.inputs.size(); ++i) {
     if (info.inputs[i].name == "output_scale") expect_e4m3 = inputs[i].present;
   }
@@ -395,6 +425,10 @@ void check_call(Op op, Specs inputs, Specs outputs, const OpParams& params) {
       throw Error(ErrorCategory::kBadFile,
                   fmt::format("[{}] {}: expected {}, got {}", info.name, info.outputs[i].name,
                               to_string(expected[i]), to_string(outputs[i].shape)));
+    } else if (i < info.index_outputs && outputs[i].dtype != DType::kI32) {
+      throw Error(ErrorCategory::kBadFile,
+                  fmt::format("[{}] {}: expected int32, got {}", info.name, info.outputs[i].name,
+                              to_string(outputs[i].dtype)));
     }
   }
   if (op == Op::kKvAppend || op == Op::kRopeKvAppend) check_cache_scales(info, inputs, outputs);
