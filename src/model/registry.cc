@@ -5,6 +5,7 @@
 
 #include "model/arch/llama.h"
 #include "model/arch/mistral.h"
+#include "model/arch/mixtral.h"
 #include "model/arch/qwen2.h"
 #include "model/arch/qwen3.h"
 #include "model/architecture.h"
@@ -13,6 +14,7 @@ namespace octavo {
 namespace {
 
 constexpr std::array kArchitectures = {
+    &kLlama, &kMistral, &kMixtral, &kQwen2, &kQwen3,
 };
 
 std::string supported() {
