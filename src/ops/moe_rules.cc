@@ -150,4 +150,37 @@ std::vector<SymbolicShape> infer_combine(OperandSpecs in, const OpParams&) {
   return {{rule.shape(1)[0], rule.shape(0)[1]}};
 }
 
+std::vector<OpInfo> moe_ops() {
+  return {
+      {Op::kRoute,
+       "route",
+       {{"logits"}, {"slots", true}},
+       {{"experts"}, {"weights"}},
+       infer_route,
+       /*index_outputs=*/1},
+      {Op::kPermute,
+       "permute",
+       {{"x"}, {"experts"}},
+       {{"rows"}, {"offsets"}, {"y"}},
+       infer_permute,
+       /*index_outputs=*/2},
+      {Op::kGroupedLinear,
+       "grouped_linear",
+       {{"x"}, {"weight"}, {"input_scale", true}, {"weight_scale", true}, {"offsets"}},
+       {{"y"}},
+       infer_grouped_linear},
+      {Op::kGroupedQuantize,
+       "grouped_quantize",
+       {{"x"}, {"scale"}, {"offsets"}},
+       {{"y"}},
+       infer_grouped_quantize},
+      {Op::kGroupedSwiglu,
+       "grouped_swiglu",
+       {{"gate"}, {"up"}, {"output_scale"}, {"offsets"}},
+       {{"y"}},
+       infer_grouped_swiglu},
+      {Op::kCombine, "combine", {{"x"}, {"rows"}, {"weights"}}, {{"y"}}, infer_combine},
+  };
+}
+
 }  // namespace octavo

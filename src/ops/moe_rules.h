@@ -8,6 +8,9 @@ namespace octavo {
 
 inline constexpr int64_t kMaxExperts = 1024;
 
+// The rows of these ops in the table of all.
+std::vector<OpInfo> moe_ops();
+
 using OperandSpecs = std::span<const OperandSpec>;
 
 std::vector<SymbolicShape> infer_route(OperandSpecs in, const OpParams& params);

@@ -248,8 +248,13 @@ std::vector<SymbolicShape> infer_gather_rows(Specs in, const OpParams&) {
   return {{rule.shape(1)[0], rule.shape(0)[1]}};
 }
 
+std::array<OpInfo, kOpCount> with_moe(std::array<OpInfo, kOpCount> infos) {
+  for (const OpInfo& info : moe_ops()) infos[static_cast<size_t>(info.op)] = info;
+  return infos;
+}
+
 const std::array<OpInfo, kOpCount>& table() {
-  static const std::array<OpInfo, kOpCount> infos = {{
+  static const std::array<OpInfo, kOpCount> infos = with_moe({{
       {Op::kEmbedding, "embedding", {{"ids"}, {"table"}}, {{"y"}}, infer_embedding},
       {Op::kRmsNorm,
        "rms_norm",
@@ -302,35 +307,7 @@ const std::array<OpInfo, kOpCount>& table() {
        infer_attention},
       {Op::kSwiglu, "swiglu", {{"gate"}, {"up"}, {"output_scale", true}}, {{"y"}}, infer_swiglu},
       {Op::kGatherRows, "gather_rows", {{"x"}, {"rows"}}, {{"y"}}, infer_gather_rows},
-      {Op::kRoute,
-       "route",
-       {{"logits"}, {"slots", true}},
-       {{"experts"}, {"weights"}},
-       infer_route,
-       /*index_outputs=*/1},
-      {Op::kPermute,
-       "permute",
-       {{"x"}, {"experts"}},
-       {{"rows"}, {"offsets"}, {"y"}},
-       infer_permute,
-       /*index_outputs=*/2},
-      {Op::kGroupedLinear,
-       "grouped_linear",
-       {{"x"}, {"weight"}, {"input_scale", true}, {"weight_scale", true}, {"offsets"}},
-       {{"y"}},
-       infer_grouped_linear},
-      {Op::kGroupedQuantize,
-       "grouped_quantize",
-       {{"x"}, {"scale"}, {"offsets"}},
-       {{"y"}},
-       infer_grouped_quantize},
-      {Op::kGroupedSwiglu,
-       "grouped_swiglu",
-       {{"gate"}, {"up"}, {"output_scale"}, {"offsets"}},
-       {{"y"}},
-       infer_grouped_swiglu},
-      {Op::kCombine, "combine", {{"x"}, {"rows"}, {"weights"}}, {{"y"}}, infer_combine},
-  }};
+  }});
   return infos;
 }
 

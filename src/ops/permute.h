@@ -1,5 +1,5 @@
-// Permute: copies every token's row once for each of its experts, so that an expert's rows are
-// neighbours. SPDX-License-Identifier: Apache-2.0
+// Permute: a copy of every token's row for each of its experts, ordered by expert.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "ops/kernel.h"

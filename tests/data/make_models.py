@@ -22,8 +22,8 @@ OUTPUT = Path(__file__).resolve().parent / "models"
 TOKENS = 40
 
 BASE = dict(vocab_size=96, hidden_size=48, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-            num_key_value_heads=2, hidden_act="silu", max_position_embeddings=128, rms_norm_eps=1e-5, rope_theta=10000.0,
-            tie_word_embeddings=False, bos_token_id=0, eos_token_id=1, torch_dtype="float32")
+            num_key_value_heads=2, hidden_act="silu", max_position_embeddings=128, rms_norm_eps=1e-5,
+            rope_theta=10000.0, tie_word_embeddings=False, bos_token_id=0, eos_token_id=1, torch_dtype="float32")
 LLAMA3_ROPE = dict(rope_type="llama3", factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
                    original_max_position_embeddings=32)
 
@@ -108,7 +108,8 @@ def make(name, seed):
     model = model_of(values)
     randomise(model, seed)
     state = model.state_dict()
-    ids = [int(i) for i in torch.randint(2, values["vocab_size"], (TOKENS,), generator=torch.Generator().manual_seed(seed))]
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(2, values["vocab_size"], (TOKENS,), generator=generator).tolist()
     logits = logits_of(model, ids)
     single = model_of(values, state).float()
     error = float((logits_of(single, ids) - logits).abs().max())

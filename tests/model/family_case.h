@@ -1,5 +1,5 @@
-// What the tests of model files share: configs as their checkpoints write them, and what a Program
-// has. SPDX-License-Identifier: Apache-2.0
+// What the tests of model files share: configs, and what a Program has.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <gmock/gmock.h>

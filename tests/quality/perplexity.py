@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
 DATA = SHARED / "data"
 TOKENS = "160000"
-# Where a model is, the reference's values on the same tokens, and how far ours may be above (the 16-bit one: from) them.
+# Where a model is, the reference's values on the same tokens, and how far ours may be above (16-bit: from) them.
 MODELS = {
     "pocket-llama": (ROOT / "models", {"bf16": (9.2415, 0.001), "fp8": (9.3496, 0.004), "fp8_kv": (9.3898, 0.005)}),
     "pocket-mixtral": (SHARED / "models",

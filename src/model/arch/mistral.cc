@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/arch/mistral.h"
 
+#include <nlohmann/json.hpp>
+
 #include "io/json_object.h"
 #include "model/arch/blocks.h"
 #include "model/tensor_table.h"
