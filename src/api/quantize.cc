@@ -91,6 +91,7 @@ nlohmann::json manifest_json(const QuantizeOptions& options, const CalibrationSe
           {"key_amax", statistics_json(statistics.keys)},
           {"value_amax", statistics_json(statistics.values)},
           {"clipped_share", clipped},
+          {"expert_tokens", statistics.routed_tokens},
           {"nonfinite_weights", nonfinite},
           {"warnings", plan.warnings}};
 }

@@ -180,6 +180,10 @@ Draft draft_program(const ModelDir& model, const BuildConfig& options) {
   draft.program =
       model.architecture->emit(model.config, {.dtype = activation_dtype(options, model.config),
                                               .tokens_per_block = options.tokens_per_block});
+  for (const ProgramTensor& tensor : draft.program.tensors) {
+    if (tensor.kind == TensorKind::kWeight && tensor.shape.size() == 3)
+      draft.parts[tensor.name] = checkpoint_names(tensor.name, tensor.shape[0].value);
+  }
   quantize_linears(draft, *model.weights);
   if (quantizes_kv(model, options)) quantize_kv_cache(draft, *model.weights);
   validate(draft.program);

@@ -17,6 +17,7 @@ constexpr std::array kFusions = {
     Fusion{"rope_kv_append", always, fuse_rope_kv_append},
     Fusion{"add_rms_norm", always, fuse_add_rms_norm},
     Fusion{"quantize", norm_quant, fuse_quantize},
+    Fusion{"grouped_swiglu", norm_quant, fuse_grouped_swiglu},
 };
 
 }  // namespace

@@ -7,7 +7,7 @@
 namespace octavo {
 
 // Every weight that a call reads, once; of a table that is only looked up a step reads a row, which
-// is left out.
+// is left out. Of experts those of one token count, the least that a step can need.
 int64_t weight_bytes_per_step(const Program& program);
 
 }  // namespace octavo

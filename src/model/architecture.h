@@ -24,7 +24,9 @@ enum class Precision : uint8_t { kSixteenBit, kEightBit };
 
 // One tensor of a layer (or of the model, where `per_layer` is false) as the checkpoint names it.
 struct TensorEntry {
-  std::string_view name;  // "self_attn.q_proj.weight", below "model.layers.<i>." where per_layer
+  // "self_attn.q_proj.weight", below "model.layers.<i>." where per_layer. A `*` stands for the
+  // number of an expert: every expert has a tensor of this shape.
+  std::string_view name;
   Role role;
   ShardAxis shard;
   Precision lowest;
@@ -58,6 +60,9 @@ struct ModelTensor {
   ShardAxis shard;
   Precision lowest;
   Shape shape;
+  std::string of_all_experts;  // the module with `*` for its expert; empty where it has none
+
+  bool is_bias() const { return name.ends_with(".bias"); }
 };
 std::vector<ModelTensor> model_tensors(const Architecture& architecture, const ModelConfig& config);
 

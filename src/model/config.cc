@@ -108,7 +108,8 @@ void read_heads(const JsonObject& object, ModelConfig& config) {
 }
 
 // Keys that change the arithmetic and are not implemented must never be ignored.
-void refuse_unsupported_math(const JsonObject& object) {
+void refuse_unsupported_math(const JsonObject& object,
+                             std::initializer_list<std::string_view> read_by_model) {
   const std::string activation = object.optional_string("hidden_act").value_or("silu");
   if (activation != "silu" && activation != "swish") {
     throw unsupported(object.file(), "hidden_act",
@@ -117,7 +118,8 @@ void refuse_unsupported_math(const JsonObject& object) {
   for (const char* key :
        {"sliding_window", "attn_logit_softcapping", "final_logit_softcapping", "num_local_experts",
         "num_experts", "logit_scale", "embedding_multiplier", "residual_multiplier"}) {
-    if (object.optional(key))
+    const bool read = std::ranges::find(read_by_model, key) != read_by_model.end();
+    if (!read && object.optional(key))
       throw unsupported(object.file(), key, "expected absent or null for this architecture");
   }
   if (object.optional_float("partial_rotary_factor").value_or(1.0) != 1.0) {
@@ -154,7 +156,8 @@ std::vector<float> inverse_frequencies(const RopeConfig& rope, int64_t head_dim)
   return frequencies;
 }
 
-ModelConfig read_common_config(const nlohmann::json& json, const std::string& file) {
+ModelConfig read_common_config(const nlohmann::json& json, const std::string& file,
+                               std::initializer_list<std::string_view> read_by_model) {
   const JsonObject object(json, file);
   ModelConfig config;
   config.architecture = object.required("architectures").as_strings().at(0);
@@ -175,8 +178,41 @@ ModelConfig read_common_config(const nlohmann::json& json, const std::string& fi
   const std::vector<int32_t> bos = read_token_ids(object, "bos_token_id", config.vocab_size);
   config.bos_token_id = bos.empty() ? -1 : bos.front();
   config.eos_token_ids = read_token_ids(object, "eos_token_id", config.vocab_size);
-  refuse_unsupported_math(object);
+  refuse_unsupported_math(object, read_by_model);
   return config;
+}
+
+void refuse_biases(const ModelConfig& config, const std::string& file) {
+  if (config.attention_bias) throw unsupported(file, "attention_bias", "expected false");
+  if (config.mlp_bias) throw unsupported(file, "mlp_bias", "expected false");
+}
+
+void read_optional_window(ModelConfig& config, const nlohmann::json& json,
+                          const std::string& file) {
+  const JsonObject object(json, file);
+  if (object.optional_bool("use_sliding_window").value_or(false)) {
+    config.sliding_window = object.required_int("sliding_window", kPositiveInt32);
+    config.first_windowed_layer = object.required_int("max_window_layers", {0, 4096});
+  }
+  check_layer_types(config, json, file);
+}
+
+void check_layer_types(const ModelConfig& config, const nlohmann::json& json,
+                       const std::string& file) {
+  const auto types = JsonObject(json, file).optional("layer_types");
+  if (!types) return;
+  const std::vector<std::string> names = types->as_strings();
+  if (std::ssize(names) != config.num_layers)
+    throw types->mismatch(fmt::format("one type for each of {} layers", config.num_layers));
+  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+    const char* expected = config.window_of(layer) > 0 ? "sliding_attention" : "full_attention";
+    const std::string& name = names[static_cast<size_t>(layer)];
+    if (name != expected) {
+      throw unsupported(file, fmt::format("layer_types[{}]", layer),
+                        fmt::format("expected \"{}\", as the sliding window's keys say, got \"{}\"",
+                                    expected, printable(name)));
+    }
+  }
 }
 
 void merge_generation_config(ModelConfig& config, const nlohmann::json& json,

@@ -29,14 +29,19 @@ std::string Decoder::module(std::string_view name) const {
 }
 
 TensorId Decoder::weight(const std::string& prefix, std::string_view name) {
-  const std::string entry_name = std::string(name) + ".weight";
+  const TensorId id = optional_tensor(prefix, std::string(name) + ".weight");
+  OCTAVO_CHECK(id != kNoTensor);  // every weight stands in the table of tensors
+  return id;
+}
+
+TensorId Decoder::optional_tensor(const std::string& prefix, const std::string& name) {
   for (const TensorEntry& entry : tensors_) {
-    if (entry.name != entry_name) continue;
-    const Shape shape = entry.shape(config_);
-    return shape.rank() == 1 ? recorder_.weight(prefix + entry_name, {shape[0]})
-                             : recorder_.weight(prefix + entry_name, {shape[0], shape[1]});
+    if (entry.name != name || (entry.present != nullptr && !entry.present(config_))) continue;
+    const Shape one = entry.shape(config_);
+    if (name.find('*') == std::string::npos) return recorder_.weight(prefix + name, one);
+    OCTAVO_CHECK(one.rank() == 2);
+    return recorder_.weight(prefix + name, {config_.num_experts, one[0], one[1]});
   }
-  OCTAVO_CHECK(!"every weight stands in the table of tensors");
   return kNoTensor;
 }
 
@@ -55,7 +60,9 @@ TensorId Decoder::norm(TensorId x, std::string_view name, Role role) {
 }
 
 TensorId Decoder::linear(TensorId x, std::string_view name, Role role) {
-  return recorder_.linear(x, weight(module(""), name), kNoTensor, role, module(name));
+  const TensorId matrix = weight(module(""), name);
+  const TensorId bias = optional_tensor(module(""), std::string(name) + ".bias");
+  return recorder_.linear(x, matrix, bias, role, module(name));
 }
 
 TensorId Decoder::rope(TensorId x) {
@@ -73,12 +80,33 @@ TensorId Decoder::attention(TensorId q, TensorId k, TensorId v) {
       .num_heads = config_.num_heads,
       .num_kv_heads = config_.num_kv_heads,
       .head_dim = config_.head_dim,
-      .softmax_scale = static_cast<float>(1.0 / std::sqrt(config_.head_dim))};
+      .softmax_scale = static_cast<float>(1.0 / std::sqrt(config_.head_dim)),
+      .window = config_.window_of(layer_)};
   return recorder_.attention(q, k_cache, v_cache, sequences_, params, module("self_attn"));
 }
 
 TensorId Decoder::swiglu(TensorId gate, TensorId up) {
   return recorder_.swiglu(gate, up, module("mlp"));
+}
+
+Decoder::Routed Decoder::route(TensorId x, std::string_view router, bool normalize) {
+  const TensorId logits = recorder_.router(x, weight(module(""), router), module(router));
+  const Recorder::Routes routes =
+      recorder_.route(logits, slots_, {.top_k = config_.experts_per_token, .normalize = normalize});
+  const Recorder::Permuted permuted = recorder_.permute(x, routes.experts, config_.num_experts);
+  return {.x = permuted.x,
+          .offsets = permuted.offsets,
+          .rows = permuted.rows,
+          .weights = routes.weights};
+}
+
+TensorId Decoder::expert_linear(const Routed& routed, TensorId x, std::string_view name,
+                                Role role) {
+  return recorder_.grouped_linear(x, weight(module(""), name), routed.offsets, role, module(name));
+}
+
+TensorId Decoder::combine(const Routed& routed, TensorId x) {
+  return recorder_.combine(x, routed.rows, routed.weights);
 }
 
 TensorId Decoder::add(TensorId a, TensorId b, Role role) { return recorder_.add(a, b, role); }

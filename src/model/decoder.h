@@ -23,6 +23,7 @@ class Decoder {
 
   // Names are the checkpoint's, below the layer; shapes come from the table of tensors.
   TensorId norm(TensorId x, std::string_view name, Role role);
+  // With the bias that the table has beside the weight, if any.
   TensorId linear(TensorId x, std::string_view name, Role role);
   TensorId rope(TensorId x);
   // Appends k and v to the layer's cache and attends over it.
@@ -30,12 +31,24 @@ class Decoder {
   TensorId swiglu(TensorId gate, TensorId up);
   TensorId add(TensorId a, TensorId b, Role role);
 
+  // A mixture of experts: where the tokens go, what each expert does with its rows, and the
+  // weighted sum of it. The names of experts' linears hold a `*` for their number.
+  struct Routed {
+    TensorId x = kNoTensor;  // a row for every pair of token and expert, by expert
+    TensorId offsets = kNoTensor, rows = kNoTensor, weights = kNoTensor;
+  };
+  Routed route(TensorId x, std::string_view router, bool normalize);
+  TensorId expert_linear(const Routed& routed, TensorId x, std::string_view name, Role role);
+  TensorId combine(const Routed& routed, TensorId x);
+
   // Final norm and lm_head over the rows that need logits.
   Program finish(TensorId x);
 
  private:
   std::string module(std::string_view name) const;
   TensorId weight(const std::string& prefix, std::string_view name);
+  // kNoTensor where the table has no such tensor, or not for this config.
+  TensorId optional_tensor(const std::string& prefix, const std::string& name);
 
   const ModelConfig& config_;
   EmitOptions options_;

@@ -57,8 +57,9 @@ DummyWeights::DummyWeights(const Architecture& architecture, const ModelConfig& 
     entries_[name] = {.info = {DType::kF32, Shape{}}, .constant = value};
   };
   for (const ModelTensor& tensor : model_tensors(architecture, config)) {
-    Entry entry{
-        .info = {sixteen_bit, tensor.shape}, .constant = 1.0f, .random = tensor.shape.rank() == 2};
+    Entry entry{.info = {sixteen_bit, tensor.shape},
+                .constant = tensor.is_bias() ? 0.0f : 1.0f,
+                .random = tensor.shape.rank() == 2};
     const bool quantize = quantization.weights.quantized() &&
                           tensor.lowest == Precision::kEightBit &&
                           !is_excluded(quantization.exclude_modules, tensor.module);

@@ -4,13 +4,17 @@
 #include <nlohmann/json.hpp>
 
 #include "model/arch/llama.h"
+#include "model/arch/mistral.h"
+#include "model/arch/mixtral.h"
+#include "model/arch/qwen2.h"
+#include "model/arch/qwen3.h"
 #include "model/architecture.h"
 
 namespace octavo {
 namespace {
 
 constexpr std::array kArchitectures = {
-    &kLlama,
+    &kLlama, &kMistral, &kMixtral, &kQwen2, &kQwen3,
 };
 
 std::string supported() {
@@ -20,6 +24,8 @@ std::string supported() {
   }
   return names;
 }
+
+std::string module_of(const std::string& tensor) { return tensor.substr(0, tensor.rfind('.')); }
 
 }  // namespace
 
@@ -51,13 +57,17 @@ std::vector<ModelTensor> model_tensors(const Architecture& architecture,
   std::vector<ModelTensor> tensors;
   const auto add = [&](const TensorEntry& entry, const std::string& prefix) {
     if (entry.present != nullptr && !entry.present(config)) return;
-    const std::string name = prefix + std::string(entry.name);
-    tensors.push_back({.name = name,
-                       .module = name.substr(0, name.rfind('.')),
-                       .role = entry.role,
-                       .shard = entry.shard,
-                       .lowest = entry.lowest,
-                       .shape = entry.shape(config)});
+    const std::string pattern = prefix + std::string(entry.name);
+    const bool of_experts = pattern.find('*') != std::string::npos;
+    for (const std::string& name : checkpoint_names(pattern, config.num_experts)) {
+      tensors.push_back({.name = name,
+                         .module = module_of(name),
+                         .role = entry.role,
+                         .shard = entry.shard,
+                         .lowest = entry.lowest,
+                         .shape = entry.shape(config),
+                         .of_all_experts = of_experts ? module_of(pattern) : std::string()});
+    }
   };
   for (const TensorEntry& entry : architecture.tensors) {
     if (!entry.per_layer) add(entry, "");

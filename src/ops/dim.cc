@@ -27,8 +27,8 @@ const char* name_of(Symbol symbol) {
   return "?";
 }
 
-int64_t value_of(Symbol symbol, const SymbolValues& values) {
-  switch (symbol) {
+int64_t value_of(const Dim& dim, const SymbolValues& values) {
+  switch (dim.symbol) {
     case Symbol::kConstant:
       return 0;
     case Symbol::kTokens:
@@ -38,7 +38,7 @@ int64_t value_of(Symbol symbol, const SymbolValues& values) {
     case Symbol::kLogitRows:
       return values.logit_rows;
     case Symbol::kTokensTopK:
-      return values.tokens_top_k;
+      return values.tokens * dim.value;
     case Symbol::kCacheBlocks:
       return values.cache_blocks;
     case Symbol::kTableWidth:
@@ -50,7 +50,7 @@ int64_t value_of(Symbol symbol, const SymbolValues& values) {
 }  // namespace
 
 int64_t evaluate(const Dim& dim, const SymbolValues& values) {
-  return dim.is_constant() ? dim.value : round_up(value_of(dim.symbol, values), dim.multiple);
+  return dim.is_constant() ? dim.value : round_up(value_of(dim, values), dim.multiple);
 }
 
 Shape evaluate(const SymbolicShape& shape, const SymbolValues& values) {
@@ -64,6 +64,7 @@ std::string to_string(const SymbolicShape& shape) {
   for (size_t i = 0; i < shape.size(); ++i) {
     if (i > 0) out += ", ";
     out += shape[i].is_constant() ? std::to_string(shape[i].value) : name_of(shape[i].symbol);
+    if (shape[i].symbol == Symbol::kTokensTopK) out += fmt::format("({})", shape[i].value);
     if (shape[i].multiple != 1) out += fmt::format("/{}", shape[i].multiple);
   }
   return out + "]";

@@ -16,7 +16,7 @@ enum class Symbol : uint8_t {
   kTokens,       // tokens of this step, over all sequences
   kSequences,    // sequences of this step
   kLogitRows,    // rows that lm_head runs on
-  kTokensTopK,   // tokens × experts a token
+  kTokensTopK,   // tokens × experts a token (`value` of the dimension)
   kCacheBlocks,  // blocks of the KV pool
   kTableWidth,   // columns of the block table
 };
@@ -29,6 +29,7 @@ struct Dim {
 
   static Dim constant(int64_t value) { return {Symbol::kConstant, value, 1}; }
   static Dim of(Symbol symbol, int64_t multiple = 1) { return {symbol, 0, multiple}; }
+  static Dim tokens_top_k(int64_t top_k) { return {Symbol::kTokensTopK, top_k}; }
   bool is_constant() const { return symbol == Symbol::kConstant; }
   bool operator==(const Dim&) const = default;
 };
@@ -40,7 +41,6 @@ struct SymbolValues {
   int64_t tokens = 0;
   int64_t sequences = 0;
   int64_t logit_rows = 0;
-  int64_t tokens_top_k = 0;
   int64_t cache_blocks = 0;
   int64_t table_width = 0;
 };

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "ops/moe_rules.h"
+
 namespace octavo {
 namespace {
 
@@ -246,8 +248,13 @@ std::vector<SymbolicShape> infer_gather_rows(Specs in, const OpParams&) {
   return {{rule.shape(1)[0], rule.shape(0)[1]}};
 }
 
+std::array<OpInfo, kOpCount> with_moe(std::array<OpInfo, kOpCount> infos) {
+  for (const OpInfo& info : moe_ops()) infos[static_cast<size_t>(info.op)] = info;
+  return infos;
+}
+
 const std::array<OpInfo, kOpCount>& table() {
-  static const std::array<OpInfo, kOpCount> infos = {{
+  static const std::array<OpInfo, kOpCount> infos = with_moe({{
       {Op::kEmbedding, "embedding", {{"ids"}, {"table"}}, {{"y"}}, infer_embedding},
       {Op::kRmsNorm,
        "rms_norm",
@@ -300,7 +307,7 @@ const std::array<OpInfo, kOpCount>& table() {
        infer_attention},
       {Op::kSwiglu, "swiglu", {{"gate"}, {"up"}, {"output_scale", true}}, {{"y"}}, infer_swiglu},
       {Op::kGatherRows, "gather_rows", {{"x"}, {"rows"}}, {{"y"}}, infer_gather_rows},
-  }};
+  }});
   return infos;
 }
 
@@ -359,7 +366,7 @@ void check_counts(const OpInfo& info, Specs inputs, Specs outputs) {
 
 // An op with an output_scale writes E4M3 exactly where the scale is given; quantize always does.
 void check_output_type(const OpInfo& info, Specs inputs, const OperandSpec& y) {
-  bool expect_e4m3 = info.op == Op::kQuantize;
+  bool expect_e4m3 = info.op == Op::kQuantize || info.op == Op::kGroupedQuantize;
   for (size_t i = 0; i < info.inputs.size(); ++i) {
     if (info.inputs[i].name == "output_scale") expect_e4m3 = inputs[i].present;
   }
@@ -395,6 +402,10 @@ void check_call(Op op, Specs inputs, Specs outputs, const OpParams& params) {
       throw Error(ErrorCategory::kBadFile,
                   fmt::format("[{}] {}: expected {}, got {}", info.name, info.outputs[i].name,
                               to_string(expected[i]), to_string(outputs[i].shape)));
+    } else if (i < info.index_outputs && outputs[i].dtype != DType::kI32) {
+      throw Error(ErrorCategory::kBadFile,
+                  fmt::format("[{}] {}: expected int32, got {}", info.name, info.outputs[i].name,
+                              to_string(outputs[i].dtype)));
     }
   }
   if (op == Op::kKvAppend || op == Op::kRopeKvAppend) check_cache_scales(info, inputs, outputs);

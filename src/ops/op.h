@@ -28,14 +28,20 @@ enum class Op : uint8_t {
   kAttention,
   kSwiglu,
   kGatherRows,
+  kRoute,
+  kPermute,
+  kGroupedLinear,
+  kGroupedQuantize,
+  kGroupedSwiglu,
+  kCombine,
 };
-inline constexpr int kOpCount = 12;
+inline constexpr int kOpCount = 18;
 
 struct RmsNormParams {  // rms_norm, add_rms_norm
   float epsilon = 1e-5f;
 };
 
-struct LinearParams {
+struct LinearParams {  // linear, grouped_linear
   // Rows of the weight that share one weight scale, in order; empty means a single segment.
   std::vector<int64_t> segment_rows;
 };
@@ -52,8 +58,17 @@ struct AttentionParams {
   int64_t window = 0;  // keys older than this many tokens are masked; 0: none
 };
 
-using OpParams =
-    std::variant<std::monostate, RmsNormParams, LinearParams, RopeParams, AttentionParams>;
+struct RouteParams {
+  int64_t top_k = 0;       // experts a token
+  bool normalize = false;  // weights sum to 1 over the chosen experts; else over all
+};
+
+struct PermuteParams {
+  int64_t num_experts = 0;
+};
+
+using OpParams = std::variant<std::monostate, RmsNormParams, LinearParams, RopeParams,
+                              AttentionParams, RouteParams, PermuteParams>;
 
 struct OperandName {
   std::string_view name;
@@ -69,6 +84,7 @@ struct OpInfo {
   // Shapes of the outputs; throws Error(kBadFile) "[op] operand: expected …, got …" where inputs do
   // not fit. Also checks the element types of the inputs.
   std::vector<SymbolicShape> (*infer)(std::span<const OperandSpec> inputs, const OpParams& params);
+  size_t index_outputs = 0;  // that many of the outputs, the first, are int32 indices
 };
 
 const OpInfo& op_info(Op op);

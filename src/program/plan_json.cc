@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "io/json_object.h"
+#include "ops/moe_rules.h"
 #include "program/engine_image.h"
 
 namespace octavo {
@@ -28,15 +29,19 @@ size_t index_of(const std::array<std::string_view, N>& names, const JsonField& f
 json dim_json(const Dim& dim) {
   if (dim.is_constant()) return dim.value;
   const std::string_view name = kSymbols[static_cast<size_t>(dim.symbol)];
+  if (dim.symbol == Symbol::kTokensTopK) return json::array({name, dim.multiple, dim.value});
   return dim.multiple == 1 ? json(name) : json::array({name, dim.multiple});
 }
 
 Dim dim_from(const JsonField& field) {
   if (field.is_int()) return Dim::constant(field.as_int({0, int64_t{1} << 28}));
   if (field.is_string()) return Dim::of(static_cast<Symbol>(index_of(kSymbols, field)));
-  const std::vector<JsonField> pair = field.as_array();
-  if (pair.size() != 2) throw field.mismatch("a size, a symbol, or [symbol, multiple]");
-  return Dim::of(static_cast<Symbol>(index_of(kSymbols, pair[0])), pair[1].as_int({1, 4096}));
+  const std::vector<JsonField> parts = field.as_array();
+  if (parts.size() != 2 && parts.size() != 3)
+    throw field.mismatch("a size, a symbol, [symbol, multiple], or [symbol, multiple, factor]");
+  Dim dim = Dim::of(static_cast<Symbol>(index_of(kSymbols, parts[0])), parts[1].as_int({1, 4096}));
+  if (parts.size() == 3) dim.value = parts[2].as_int({1, kMaxExperts});
+  return dim;
 }
 
 json params_json(const OpParams& params) {
@@ -52,6 +57,10 @@ json params_json(const OpParams& params) {
             {"softmax_scale", attention->softmax_scale},
             {"window", attention->window}};
   }
+  if (const auto* route = std::get_if<RouteParams>(&params))
+    return {{"top_k", route->top_k}, {"normalize", route->normalize}};
+  if (const auto* permute = std::get_if<PermuteParams>(&params))
+    return {{"num_experts", permute->num_experts}};
   return json::object();
 }
 
@@ -62,6 +71,7 @@ OpParams params_from(Op op, const JsonObject& object) {
     case Op::kAddRmsNorm:
       return RmsNormParams{static_cast<float>(object.required_float("epsilon", {0.0, 1.0}))};
     case Op::kLinear:
+    case Op::kGroupedLinear:
       return LinearParams{object.required("segment_rows").as_ints(kSize)};
     case Op::kRope:
     case Op::kRopeKvAppend:
@@ -73,6 +83,11 @@ OpParams params_from(Op op, const JsonObject& object) {
           .head_dim = object.required_int("head_dim", {1, 4096}),
           .softmax_scale = static_cast<float>(object.required_float("softmax_scale", {0.0, 1e6})),
           .window = object.required_int("window", {0, int64_t{1} << 30})};
+    case Op::kRoute:
+      return RouteParams{.top_k = object.required_int("top_k", {1, kMaxExperts}),
+                         .normalize = object.required_bool("normalize")};
+    case Op::kPermute:
+      return PermuteParams{object.required_int("num_experts", {1, kMaxExperts})};
     default:
       return {};
   }

@@ -6,14 +6,16 @@
 #include <array>
 
 #include "ops/kernel.h"
+#include "ops/moe_rules.h"
 
 namespace octavo {
 namespace {
 
-constexpr std::array<std::pair<Role, std::string_view>, 21> kRoles = {{
+constexpr std::array<std::pair<Role, std::string_view>, 26> kRoles = {{
     {Role::kNone, "none"},
     {Role::kEmbedding, "embedding"},
     {Role::kInputNorm, "input_norm"},
+    {Role::kHeadNorm, "head_norm"},
     {Role::kQ, "q"},
     {Role::kK, "k"},
     {Role::kV, "v"},
@@ -29,6 +31,10 @@ constexpr std::array<std::pair<Role, std::string_view>, 21> kRoles = {{
     {Role::kGateUp, "gate_up"},
     {Role::kActivation, "activation"},
     {Role::kDown, "down"},
+    {Role::kRouter, "router"},
+    {Role::kRoute, "route"},
+    {Role::kPermute, "permute"},
+    {Role::kCombine, "combine"},
     {Role::kMlpResidual, "mlp_residual"},
     {Role::kFinalNorm, "final_norm"},
     {Role::kLmHead, "lm_head"},
@@ -52,7 +58,11 @@ void validate_dims(const ProgramTensor& tensor) {
     if (dim.is_constant() && (dim.value < 0 || dim.value > kLargestDim))
       invalid(tensor.name, "dimension out of range");
     if (dim.multiple < 1 || dim.multiple > 4096) invalid(tensor.name, "multiple out of range");
-    symbols += dim.is_constant() ? 0 : 1;
+    // Experts a token multiply, so that such a dimension counts for both.
+    const bool copies = dim.symbol == Symbol::kTokensTopK;
+    if (copies && (dim.value < 1 || dim.value > kMaxExperts))
+      invalid(tensor.name, "experts a token out of range");
+    symbols += dim.is_constant() ? 0 : copies ? 2 : 1;
     if (dim.is_constant() && dim.value > 0 && dim.value > kLargestProduct / product) {
       invalid(tensor.name, "too many elements");
     }
@@ -150,6 +160,15 @@ std::optional<Role> role_from_string(std::string_view name) {
     if (text == name) return value;
   }
   return std::nullopt;
+}
+
+std::vector<std::string> checkpoint_names(const std::string& name, int64_t count) {
+  const size_t star = name.find('*');
+  if (star == std::string::npos) return {name};
+  std::vector<std::string> names;
+  for (int64_t i = 0; i < count; ++i)
+    names.push_back(fmt::format("{}{}{}", name.substr(0, star), i, name.substr(star + 1)));
+  return names;
 }
 
 TensorId Program::add(ProgramTensor tensor) {

@@ -39,6 +39,7 @@ enum class Role : uint8_t {
   kNone,
   kEmbedding,
   kInputNorm,
+  kHeadNorm,
   kQ,
   kK,
   kV,
@@ -54,6 +55,10 @@ enum class Role : uint8_t {
   kGateUp,
   kActivation,
   kDown,
+  kRouter,
+  kRoute,
+  kPermute,
+  kCombine,
   kMlpResidual,
   kFinalNorm,
   kLmHead,
@@ -85,6 +90,10 @@ struct Program {
   TensorId find(std::string_view name) const;  // kNoTensor where there is none
   OperandSpec spec(TensorId id) const;
 };
+
+// The checkpoint's names of a weight. One whose name holds a `*` stacks `count` tensors along its
+// first axis, whose names have the numbers 0, 1, … in its place; any other has its own name.
+std::vector<std::string> checkpoint_names(const std::string& name, int64_t count);
 
 // Checks everything about a Program that kernels rely on: ids in range, every call's shapes and
 // types (check_call), values written before they are read, column views inside their base, literals

@@ -13,9 +13,9 @@ TensorId Recorder::input(std::string_view name, SymbolicShape shape, DType dtype
                        .shape = std::move(shape)});
 }
 
-TensorId Recorder::weight(const std::string& name, std::initializer_list<int64_t> shape) {
+TensorId Recorder::weight(const std::string& name, const Shape& shape) {
   SymbolicShape dims;
-  for (const int64_t dim : shape) dims.push_back(Dim::constant(dim));
+  for (const int64_t dim : shape.dims()) dims.push_back(Dim::constant(dim));
   return program_.add(
       {.name = name, .kind = TensorKind::kWeight, .dtype = dtype_, .shape = std::move(dims)});
 }
@@ -36,21 +36,30 @@ TensorId Recorder::cache(const std::string& name, SymbolicShape shape) {
 
 TensorId Recorder::record(Op op, OpParams params, std::vector<TensorId> inputs, Role role,
                           const std::string& module) {
+  return record_all(op, std::move(params), std::move(inputs), role, module).front();
+}
+
+std::vector<TensorId> Recorder::record_all(Op op, OpParams params, std::vector<TensorId> inputs,
+                                           Role role, const std::string& module) {
   std::vector<OperandSpec> specs;
   for (const TensorId id : inputs) specs.push_back(program_.spec(id));
   const std::vector<SymbolicShape> shapes = op_info(op).infer(specs, params);
-  const TensorId output = program_.add({.name = fmt::format("t{}", program_.tensors.size()),
-                                        .kind = TensorKind::kActivation,
-                                        .dtype = dtype_,
-                                        .shape = shapes.front()});
+  std::vector<TensorId> outputs;
+  for (const SymbolicShape& shape : shapes) {
+    const bool is_index = outputs.size() < op_info(op).index_outputs;
+    outputs.push_back(program_.add({.name = fmt::format("t{}", program_.tensors.size()),
+                                    .kind = TensorKind::kActivation,
+                                    .dtype = is_index ? DType::kI32 : dtype_,
+                                    .shape = shape}));
+  }
   program_.calls.push_back({.op = op,
                             .params = std::move(params),
                             .inputs = std::move(inputs),
-                            .outputs = {output},
+                            .outputs = outputs,
                             .layer = layer_,
                             .role = role,
                             .module = module});
-  return output;
+  return outputs;
 }
 
 TensorId Recorder::embedding(TensorId ids, TensorId table, const std::string& module) {
@@ -103,6 +112,35 @@ TensorId Recorder::add(TensorId a, TensorId b, Role role) {
 
 TensorId Recorder::gather_rows(TensorId x, TensorId rows) {
   return record(Op::kGatherRows, {}, {x, rows}, Role::kNone, "");
+}
+
+TensorId Recorder::router(TensorId x, TensorId weight, const std::string& module) {
+  const TensorId id = linear(x, weight, kNoTensor, Role::kRouter, module);
+  program_.tensor(id).dtype = DType::kF32;  // a rounding could swap two experts
+  return id;
+}
+
+Recorder::Routes Recorder::route(TensorId logits, TensorId slots, const RouteParams& params) {
+  const std::vector<TensorId> ids =
+      record_all(Op::kRoute, params, {logits, slots}, Role::kRoute, "");
+  program_.tensor(ids[1]).dtype = DType::kF32;
+  return {.experts = ids[0], .weights = ids[1]};
+}
+
+Recorder::Permuted Recorder::permute(TensorId x, TensorId experts, int64_t num_experts) {
+  const std::vector<TensorId> ids =
+      record_all(Op::kPermute, PermuteParams{num_experts}, {x, experts}, Role::kPermute, "");
+  return {.rows = ids[0], .offsets = ids[1], .x = ids[2]};
+}
+
+TensorId Recorder::grouped_linear(TensorId x, TensorId weight, TensorId offsets, Role role,
+                                  const std::string& module) {
+  return record(Op::kGroupedLinear, LinearParams{}, {x, weight, kNoTensor, kNoTensor, offsets},
+                role, module);
+}
+
+TensorId Recorder::combine(TensorId x, TensorId rows, TensorId weights) {
+  return record(Op::kCombine, {}, {x, rows, weights}, Role::kCombine, "");
 }
 
 TensorId Recorder::logits(TensorId x, TensorId weight, const std::string& module) {

@@ -17,7 +17,7 @@ class Recorder {
   void set_layer(int layer) { layer_ = layer; }
 
   TensorId input(std::string_view name, SymbolicShape shape, DType dtype = DType::kI32);
-  TensorId weight(const std::string& name, std::initializer_list<int64_t> shape);
+  TensorId weight(const std::string& name, const Shape& shape);
   TensorId literal(const std::string& name, std::vector<float> values);
   TensorId cache(const std::string& name, SymbolicShape shape);
 
@@ -35,6 +35,21 @@ class Recorder {
   TensorId swiglu(TensorId gate, TensorId up, const std::string& module);
   TensorId add(TensorId a, TensorId b, Role role);
   TensorId gather_rows(TensorId x, TensorId rows);
+
+  // One a token: float32 logits of all experts.
+  TensorId router(TensorId x, TensorId weight, const std::string& module);
+  struct Routes {
+    TensorId experts, weights;
+  };
+  Routes route(TensorId logits, TensorId slots, const RouteParams& params);
+  struct Permuted {
+    TensorId rows, offsets, x;
+  };
+  Permuted permute(TensorId x, TensorId experts, int64_t num_experts);
+  TensorId grouped_linear(TensorId x, TensorId weight, TensorId offsets, Role role,
+                          const std::string& module);
+  TensorId combine(TensorId x, TensorId rows, TensorId weights);
+
   // lm_head: float32 logits, named `logits`, the Program's output.
   TensorId logits(TensorId x, TensorId weight, const std::string& module);
 
@@ -42,6 +57,9 @@ class Recorder {
   Program finish();
 
  private:
+  std::vector<TensorId> record_all(Op op, OpParams params, std::vector<TensorId> inputs, Role role,
+                                   const std::string& module);
+  // Of an op with one output.
   TensorId record(Op op, OpParams params, std::vector<TensorId> inputs, Role role,
                   const std::string& module);
 

@@ -7,6 +7,7 @@
 
 #include "core/checked.h"
 #include "model/place_tensor.h"
+#include "ops/grouped_linear.h"
 #include "program/engine_image.h"
 #include "program/interpreter.h"
 #include "program/step_buffers.h"
@@ -183,12 +184,17 @@ class Calibration {
     const Shape shape = evaluate(wanted.shape, maxima_);
     Tensor weight(device_.allocate(shape.elements() * size_of(wanted.dtype)), 0, wanted.dtype,
                   shape);
-    const int64_t bytes =
-        place_tensor(*model_.weights, wanted.name, weight.view(), device_, kernels_,
-                     [&](const TensorView& read) {
-                       if (!options_.allow_nonfinite)
-                         require_finite(*model_.weights, wanted.name, read, kAllowNonFiniteHint);
-                     });
+    int64_t bytes = 0;
+    for (const std::string& name : checkpoint_names(wanted.name, shape[0])) {
+      const int64_t left = (weight.bytes() - bytes) / size_of(wanted.dtype);
+      bytes += place_tensor(*model_.weights, name,
+                            TensorView(weight.data() + bytes, wanted.dtype, {left}), device_,
+                            kernels_, [&](const TensorView& read) {
+                              if (!options_.allow_nonfinite)
+                                require_finite(*model_.weights, name, read, kAllowNonFiniteHint);
+                            });
+      if (bytes > weight.bytes()) break;
+    }
     if (bytes != weight.bytes())
       throw bad_file(model_.weights->file_of(wanted.name), wanted.name,
                      fmt::format("expected {} bytes, got {}", weight.bytes(), bytes));
@@ -215,6 +221,8 @@ class Calibration {
       if (call.inputs[0] != last_input_) observe_tensor(group, call, operands.inputs[0], "input");
       last_input_ = call.inputs[0];
       observations_.back().targets.push_back(&statistics_.inputs[call.module]);
+    } else if (call.op == Op::kGroupedLinear) {
+      observe_experts(group, call, GroupedLinearArgs::bind(operands));
     } else if (call.op == Op::kKvAppend) {
       observe_tensor(group, call, operands.inputs[0], "keys");
       observations_.back().targets.push_back(&statistics_.keys[call.module]);
@@ -224,13 +232,29 @@ class Calibration {
     if (options_.observer) options_.observer(call, operands);
   }
 
+  // Every expert's rows by themselves; an expert without any leaves empty statistics.
+  void observe_experts(const Group& group, const Call& call, const GroupedLinearArgs& args) {
+    const std::vector<std::string> modules = checkpoint_names(call.module, args.experts());
+    for (int64_t expert = 0; expert < args.experts(); ++expert) {
+      const std::string& module = modules[static_cast<size_t>(expert)];
+      const LinearArgs one = args.expert(expert);
+      TensorStatistics* target = &statistics_.inputs[module];
+      statistics_.routed_tokens[module] += one.x.rows();
+      if (one.x.rows() == 0) continue;
+      Call of_expert = call;
+      of_expert.module = module;
+      observe_tensor(group, of_expert, one.x, "input");
+      observations_.back().targets.push_back(target);
+    }
+  }
+
   // The host looks at once, and so can name the sample of a bad value.
   void observe_tensor(const Group& group, const Call& call, const TensorView& tensor,
                       const char* what) {
     observations_.push_back({.module = call.module, .what = what});
     const ObservedTensor* observed = observer_->observe(tensor);
     if (observed != nullptr && observed->nonfinite > 0)
-      throw not_finite(observations_.back(), *observed, first_bad_sample(group, tensor));
+      throw not_finite(observations_.back(), *observed, first_bad_sample(group, call, tensor));
   }
 
   Error not_finite(const Observation& observation, const ObservedTensor& observed,
@@ -254,7 +278,9 @@ class Calibration {
   }
 
   // The sample that the first row with a value that is not finite belongs to.
-  static size_t first_bad_sample(const Group& group, const TensorView& tensor) {
+  // Rows that are grouped by expert do not tell; the first of the group stands for it.
+  static size_t first_bad_sample(const Group& group, const Call& call, const TensorView& tensor) {
+    if (call.op == Op::kGroupedLinear) return group.first_sample;
     size_t sequence = 0;
     for (int64_t row = 0; row < tensor.rows(); ++row) {
       const TensorView one(tensor.data + row * tensor.row_stride * size_of(tensor.dtype),

@@ -27,6 +27,7 @@ class Planner {
     plan_.quantization.weights = format_.weights;
     plan_.quantization.exclude_modules = options_.exclude_modules;
     if (!options_.quantize_lm_head) plan_.quantization.exclude_modules.push_back("lm_head");
+    exclude_routers();
     if (options_.fp8_kv_cache) plan_.quantization.kv_cache = kFp8PerTensor;
     check_excludes();
     const std::vector<ModelTensor> tensors = model_tensors(*model_.architecture, model_.config);
@@ -45,6 +46,13 @@ class Planner {
   bool eligible(const ModelTensor& tensor) const {
     return tensor.lowest == Precision::kEightBit ||
            (tensor.role == Role::kLmHead && options_.quantize_lm_head);
+  }
+
+  // Readers take every linear that is not excluded for a quantized one.
+  void exclude_routers() {
+    for (const ModelTensor& tensor : model_tensors(*model_.architecture, model_.config)) {
+      if (tensor.role == Role::kRouter) plan_.quantization.exclude_modules.push_back(tensor.module);
+    }
   }
 
   void check_excludes() {
@@ -78,7 +86,9 @@ class Planner {
     plan_.scales[tensor.module + ".weight_scale"] = format_.algorithm->scale(of_weight);
     if (of_weight.amax == 0.0f) warn(fmt::format("{}: all weights are zero", tensor.name));
     plan_.scales[tensor.module + ".input_scale"] =
-        activation_scale(tensor.module, statistics_.inputs, tensor.module);
+        tensor.of_all_experts.empty()
+            ? activation_scale(tensor.module, statistics_.inputs, tensor.module)
+            : expert_scale(tensor);
   }
 
   // float32 and bfloat16 are observed as they are, float16 through its exact float32 values.
@@ -101,6 +111,24 @@ class Planner {
     const std::string attention = tensor.module.substr(0, tensor.module.rfind('.'));
     plan_.scales[tensor.module + "." + suffix] =
         activation_scale(attention, seen, tensor.module + "." + suffix);
+  }
+
+  // An expert that no token reached gets the scale of all inputs that the layer's other experts
+  // saw: they read rows of the same distribution.
+  float expert_scale(const ModelTensor& tensor) {
+    const auto own = statistics_.inputs.find(tensor.module);
+    if (own != statistics_.inputs.end() && own->second.amax > 0.0f)
+      return activation_scale(tensor.module, statistics_.inputs, tensor.module);
+    std::map<std::string, TensorStatistics> others;
+    for (const auto& [module, statistics] : statistics_.inputs) {
+      if (module_matches(tensor.of_all_experts, module))
+        others[tensor.of_all_experts].merge(statistics);
+    }
+    warn(
+        fmt::format("{}: no calibration token reached this expert; its input scale is the one of "
+                    "the layer's other experts together",
+                    tensor.module));
+    return activation_scale(tensor.of_all_experts, others, tensor.module);
   }
 
   float activation_scale(const std::string& module,
@@ -176,7 +204,7 @@ QuantizedWeights::QuantizedWeights(std::shared_ptr<const WeightSource> source,
     : source_(std::move(source)), scales_(plan.scales.begin(), plan.scales.end()) {
   for (const ModelTensor& tensor : model_tensors(*model.architecture, model.config)) {
     const auto scale = scales_.find(tensor.module + ".weight_scale");
-    if (scale != scales_.end()) weight_scale_of_[tensor.name] = scale->second;
+    if (scale != scales_.end() && !tensor.is_bias()) weight_scale_of_[tensor.name] = scale->second;
   }
 }
 

@@ -8,6 +8,7 @@
 #include "core/host_device.h"
 #include "numerics/bf16.h"
 #include "numerics/scale.h"
+#include "ops/grouped_linear.h"
 #include "quant/calibrator.h"
 
 namespace octavo {
@@ -49,24 +50,24 @@ double relative_error(const TensorView& expected, const TensorView& actual) {
 }
 
 // The linear again on E4M3 operands, with the plan's scales.
-Tensor quantized_linear(const Call& call, const Operands& operands, float input_scale,
-                        float weight_scale, const KernelRegistry& registry, ThreadPool& pool) {
-  const TensorView& weight = operands.inputs[1];
-  const Tensor x = quantize_rows(operands.inputs[0], input_scale);
+Tensor quantized_linear(const LinearArgs& args, float input_scale, float weight_scale,
+                        const KernelRegistry& registry, ThreadPool& pool) {
+  const TensorView& weight = args.weight;
+  const Tensor x = quantize_rows(args.x, input_scale);
   Tensor codes(DType::kE4M3, weight.shape);
   encode_weights(weight.data, weight.dtype, weight_scale, codes.data(), weight.elements());
-  const Tensor y(DType::kF32, operands.outputs[0].shape), sx = scalar(input_scale),
-                                                          sw = scalar(weight_scale);
-  const TensorView inputs[] = {x.view(), codes.view(), sx.view(), sw.view(), TensorView()};
+  const Tensor y(DType::kF32, args.y.shape), sx = scalar(input_scale), sw = scalar(weight_scale);
+  const TensorView inputs[] = {x.view(), codes.view(), sx.view(), sw.view(), args.bias};
   const TensorView outputs[] = {y.view()};
-  Problem problem{.op = Op::kLinear, .params = call.params};
+  const OpParams params = *args.params;
+  Problem problem{.op = Op::kLinear, .params = params};
   for (const TensorView& input : inputs)
     problem.inputs.push_back({input.shape, input.dtype, input.defined()});
   problem.outputs.push_back({y.shape(), y.dtype(), true});
   const Kernel& kernel = *registry.candidates(problem, DeviceType::kCpu).front();
   std::vector<std::byte> workspace(
       kernel.workspace == nullptr ? 0 : static_cast<size_t>(kernel.workspace(problem)));
-  kernel.run({.inputs = inputs, .outputs = outputs, .params = &call.params},
+  kernel.run({.inputs = inputs, .outputs = outputs, .params = &params},
              {.pool = &pool, .workspace = workspace});
   return y;
 }
@@ -79,12 +80,22 @@ std::vector<std::pair<std::string, double>> linear_errors(const ModelDir& model,
                                                           const KernelRegistry& registry,
                                                           ThreadPool& pool) {
   std::vector<std::pair<std::string, double>> errors;
-  const auto observer = [&](const Call& call, const Operands& operands) {
-    const auto weight_scale = plan.scales.find(call.module + ".weight_scale");
-    if (call.op != Op::kLinear || weight_scale == plan.scales.end()) return;
-    const Tensor y = quantized_linear(call, operands, plan.scales.at(call.module + ".input_scale"),
+  const auto compare = [&](const std::string& module, const LinearArgs& args) {
+    const auto weight_scale = plan.scales.find(module + ".weight_scale");
+    if (weight_scale == plan.scales.end()) return;
+    const Tensor y = quantized_linear(args, plan.scales.at(module + ".input_scale"),
                                       weight_scale->second, registry, pool);
-    errors.emplace_back(call.module, relative_error(operands.outputs[0], y.view()));
+    errors.emplace_back(module, relative_error(args.y, y.view()));
+  };
+  const auto observer = [&](const Call& call, const Operands& operands) {
+    if (call.op == Op::kLinear) compare(call.module, LinearArgs::bind(operands));
+    if (call.op != Op::kGroupedLinear) return;
+    const auto args = GroupedLinearArgs::bind(operands);
+    const std::vector<std::string> modules = checkpoint_names(call.module, args.experts());
+    for (int64_t expert = 0; expert < args.experts(); ++expert) {
+      if (args.begin(expert) < args.end(expert))
+        compare(modules[static_cast<size_t>(expert)], args.expert(expert));
+    }
   };
   HostDevice device(pool);
   calibrate(model, {sample}, registry, device, {.allow_nonfinite = true, .observer = observer});

@@ -41,6 +41,7 @@ struct CalibrationStatistics {
   std::map<std::string, TensorStatistics> inputs;
   std::map<std::string, TensorStatistics> keys;
   std::map<std::string, TensorStatistics> values;
+  std::map<std::string, int64_t> routed_tokens;  // by linear of an expert
   int64_t samples = 0;
   int64_t tokens = 0;
   int64_t peak_device_bytes = 0;  // that calibration took of the device

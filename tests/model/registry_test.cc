@@ -11,7 +11,10 @@ namespace {
 TEST(Registry, FindsByArchitecture) {
   const nlohmann::json json = {{"architectures", {"LlamaForCausalLM"}}};
   EXPECT_EQ(find_architecture(json, "f").model_type, "llama");
-  EXPECT_EQ(all_architectures().size(), 1u);
+  for (const Architecture* architecture : all_architectures()) {
+    const nlohmann::json named = {{"architectures", {architecture->name}}};
+    EXPECT_EQ(&find_architecture(named, "f"), architecture);
+  }
 }
 
 TEST(Registry, RefusesNoneOneTooManyAndOthers) {

@@ -7,19 +7,15 @@
 namespace octavo {
 namespace {
 
-constexpr SymbolValues kValues{.tokens = 33,
-                               .sequences = 4,
-                               .logit_rows = 5,
-                               .tokens_top_k = 66,
-                               .cache_blocks = 100,
-                               .table_width = 7};
+constexpr SymbolValues kValues{
+    .tokens = 33, .sequences = 4, .logit_rows = 5, .cache_blocks = 100, .table_width = 7};
 
 TEST(DimTest, EverySymbolHasItsValue) {
   EXPECT_EQ(evaluate(Dim::constant(12), kValues), 12);
   EXPECT_EQ(evaluate(Dim::of(Symbol::kTokens), kValues), 33);
   EXPECT_EQ(evaluate(Dim::of(Symbol::kSequences), kValues), 4);
   EXPECT_EQ(evaluate(Dim::of(Symbol::kLogitRows), kValues), 5);
-  EXPECT_EQ(evaluate(Dim::of(Symbol::kTokensTopK), kValues), 66);
+  EXPECT_EQ(evaluate(Dim::tokens_top_k(2), kValues), 66);
   EXPECT_EQ(evaluate(Dim::of(Symbol::kCacheBlocks), kValues), 100);
   EXPECT_EQ(evaluate(Dim::of(Symbol::kTableWidth), kValues), 7);
 }

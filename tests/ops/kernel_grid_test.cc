@@ -10,6 +10,7 @@
 #include "cache_cases.h"
 #include "elementwise_cases.h"
 #include "linear_cases.h"
+#include "moe_cases.h"
 
 namespace octavo {
 namespace {
@@ -52,6 +53,17 @@ std::vector<OpCase> make_cases(Op op) {
       return swiglu_cases();
     case Op::kLinear:
       return linear_cases();
+    case Op::kRoute:
+      return route_cases();
+    case Op::kPermute:
+      return permute_cases();
+    case Op::kGroupedLinear:
+      return grouped_linear_cases();
+    case Op::kGroupedQuantize:
+    case Op::kGroupedSwiglu:
+      return grouped_codes_cases(op);
+    case Op::kCombine:
+      return combine_cases();
   }
   return {};
 }

@@ -39,6 +39,44 @@ struct CallSpec {
   std::vector<OperandSpec> outputs;
 };
 
+OperandSpec copies_of(int64_t columns, DType dtype = DType::kBF16) {
+  return tensor({Dim::tokens_top_k(2), Dim::constant(columns)}, dtype);
+}
+
+CallSpec good_moe(Op op) {
+  const OperandSpec choices = rows_of(2, DType::kI32), offsets = vector_of(9, DType::kI32);
+  switch (op) {
+    case Op::kRoute:
+      return {op,
+              RouteParams{.top_k = 2},
+              {rows_of(8, DType::kF32), indices(kTokens, DType::kI64)},
+              {choices, rows_of(2, DType::kF32)}};
+    case Op::kPermute:
+      return {op,
+              PermuteParams{.num_experts = 8},
+              {rows_of(256), choices},
+              {choices, offsets, copies_of(256)}};
+    case Op::kGroupedLinear:
+      return {op,
+              LinearParams{{100, 28}},
+              {copies_of(256, DType::kE4M3),
+               tensor({Dim::constant(8), Dim::constant(128), Dim::constant(256)}, DType::kE4M3),
+               scale(8), scale(16), offsets},
+              {copies_of(128)}};
+    case Op::kGroupedQuantize:
+      return {op, {}, {copies_of(256), scale(8), offsets}, {copies_of(256, DType::kE4M3)}};
+    case Op::kGroupedSwiglu:
+      return {op,
+              {},
+              {copies_of(256), copies_of(256), scale(8), offsets},
+              {copies_of(256, DType::kE4M3)}};
+    case Op::kCombine:
+      return {op, {}, {copies_of(256), choices, rows_of(2, DType::kF32)}, {rows_of(256)}};
+    default:
+      return {};
+  }
+}
+
 // A good call of every op.
 CallSpec good(Op op) {
   const OperandSpec x = rows_of(256);
@@ -88,8 +126,9 @@ CallSpec good(Op op) {
               {},
               {x, indices(Dim::of(Symbol::kLogitRows))},
               {tensor({Dim::of(Symbol::kLogitRows), Dim::constant(256)})}};
+    default:
+      return good_moe(op);
   }
-  return {};
 }
 
 std::string message_of(const CallSpec& call) {
@@ -156,8 +195,8 @@ TEST(OpTest, EveryOperandIsChecked) {
 }
 
 TEST(OpTest, ParamsMustBeOfTheOp) {
-  for (const Op op :
-       {Op::kRmsNorm, Op::kAddRmsNorm, Op::kLinear, Op::kRope, Op::kRopeKvAppend, Op::kAttention}) {
+  for (const Op op : {Op::kRmsNorm, Op::kAddRmsNorm, Op::kLinear, Op::kRope, Op::kRopeKvAppend,
+                      Op::kAttention, Op::kRoute, Op::kPermute, Op::kGroupedLinear}) {
     CallSpec call = good(op);
     call.params = {};
     EXPECT_EQ(message_of(call), fmt::format("[{}] params: wrong kind", to_string(op)));
@@ -165,6 +204,14 @@ TEST(OpTest, ParamsMustBeOfTheOp) {
 }
 
 const std::vector<BadCall> kBadCalls = {
+    {Op::kPermute, [](CallSpec& c) { c.outputs[0].dtype = DType::kF32; },
+     "[permute] rows: expected int32, got float32"},
+    {Op::kGroupedLinear, [](CallSpec& c) { c.inputs[3] = scale(8); },
+     "[grouped_linear] weight_scale: expected [16] float32, got [8] float32"},
+    {Op::kGroupedLinear, [](CallSpec& c) { c.inputs[4] = vector_of(8, DType::kI32); },
+     "[grouped_linear] weight: expected [7, out, 256], got [8, 128, 256] float8_e4m3"},
+    {Op::kGroupedQuantize, [](CallSpec& c) { c.outputs[0].dtype = DType::kBF16; },
+     "[grouped_quantize] y: expected float8_e4m3, got bfloat16"},
     {Op::kEmbedding, [](CallSpec& c) { c.inputs[0].dtype = DType::kI64; },
      "[embedding] ids: expected [tokens] int32, got [tokens] int64"},
     {Op::kEmbedding, [](CallSpec& c) { c.inputs[1].dtype = DType::kE4M3; },

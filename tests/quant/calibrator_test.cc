@@ -9,7 +9,7 @@
 
 #include "core/host_device.h"
 #include "model/edited_weights.h"
-#include "model/tiny_model.h"
+#include "model/tiny_moe.h"
 #include "program/step_buffers.h"
 
 namespace octavo {
@@ -100,6 +100,30 @@ TEST(Calibrator, EqualsAnObservationOfTheWholeProgram) {
   EXPECT_EQ(expected.inputs.size(), 2u * 7 + 1);
   expected.inputs.erase("lm_head");
   expect_equal(run(model, {}), expected);
+}
+
+// The experts' statistics add up to those of the tokens, each counted top_k times.
+TEST(Calibrator, ObservesEveryExpertByItself) {
+  const CalibrationStatistics statistics = run(tiny_moe(), {.batch_size = 2});
+  expect_equal(run(tiny_moe(), {}, /*threads=*/2), statistics);
+  for (const char* layer : {"model.layers.0.", "model.layers.1."}) {
+    const std::string moe = layer + std::string("block_sparse_moe.");
+    uint64_t count = 0;
+    int64_t tokens = 0;
+    float amax = 0;
+    for (int64_t expert = 0; expert < kTinyExperts; ++expert) {
+      const std::string w1 = fmt::format("{}experts.{}.w1", moe, expert);
+      EXPECT_EQ(statistics.inputs.at(w1).amax,
+                statistics.inputs.at(fmt::format("{}experts.{}.w3", moe, expert)).amax);
+      EXPECT_TRUE(statistics.inputs.contains(fmt::format("{}experts.{}.w2", moe, expert)));
+      count += statistics.inputs.at(w1).count;
+      amax = std::max(amax, statistics.inputs.at(w1).amax);
+      tokens += statistics.routed_tokens.at(w1);
+    }
+    EXPECT_EQ(tokens, 2 * statistics.tokens);
+    EXPECT_EQ(count, 2 * statistics.inputs.at(moe + "gate").count);
+    EXPECT_EQ(amax, statistics.inputs.at(moe + "gate").amax);
+  }
 }
 
 TEST(Calibrator, BatchSizeAndThreadsDoNotMatter) {

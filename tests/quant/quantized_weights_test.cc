@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "model/edited_weights.h"
-#include "model/tiny_model.h"
+#include "model/tiny_moe.h"
 #include "numerics/scale.h"
 
 namespace octavo {
@@ -51,6 +51,41 @@ TEST(PlanQuantization, ScalesOfEveryLinear) {
             observe(weight.view()).statistics.amax / 448);
   EXPECT_EQ(plan.quantization.exclude_modules, std::vector<std::string>{"lm_head"});
   EXPECT_TRUE(plan.warnings.empty());
+}
+
+// As if every expert but the last of layer 1 had been reached, each with its own largest input.
+CalibrationStatistics seen_by_experts(const ModelDir& model) {
+  CalibrationStatistics statistics;
+  for (const ModelTensor& tensor : model_tensors(*model.architecture, model.config)) {
+    Tensor input(DType::kF32, {1, 1});
+    *input.as<float>() = tensor.name.find("experts.2.") != std::string::npos ? 7.0f : 4.0f;
+    statistics.inputs[tensor.module] = observe(input.view()).statistics;
+    if (tensor.module.starts_with("model.layers.1.block_sparse_moe.experts.3."))
+      statistics.inputs[tensor.module] = {};
+  }
+  return statistics;
+}
+
+TEST(PlanQuantization, AnExpertNeverReachedTakesTheScaleOfTheOthers) {
+  const ModelDir model = tiny_moe();
+  const QuantizationPlan plan =
+      plan_quantization(model, find_quant_format("fp8"), seen_by_experts(model), {});
+  const std::string experts = "model.layers.1.block_sparse_moe.experts.";
+  EXPECT_EQ(plan.scales.at(experts + "0.w1.input_scale"), 4.0f / 448);
+  EXPECT_EQ(plan.scales.at(experts + "2.w2.input_scale"), 7.0f / 448);
+  for (const char* linear : {"3.w1", "3.w2", "3.w3"})
+    EXPECT_EQ(plan.scales.at(experts + linear + ".input_scale"), 7.0f / 448) << linear;
+  EXPECT_EQ(plan.warnings.size(), 3u);
+  EXPECT_THAT(plan.warnings,
+              Contains(HasSubstr(experts + "3.w2: no calibration token reached this expert")));
+}
+
+TEST(PlanQuantization, RoutersAreExcludedByName) {
+  const ModelDir model = tiny_moe();
+  const QuantizationPlan plan =
+      plan_quantization(model, find_quant_format("fp8"), seen_by_experts(model), {});
+  EXPECT_THAT(plan.quantization.exclude_modules, Contains("model.layers.1.block_sparse_moe.gate"));
+  EXPECT_FALSE(plan.scales.contains("model.layers.1.block_sparse_moe.gate.weight_scale"));
 }
 
 TEST(PlanQuantization, ExcludesAndTheHead) {

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "backend/cpu/grouped_linear.h"
 #include "backend/cpu/linear.h"
 #include "backend/cpu/op_kernels.h"
 
@@ -13,11 +14,15 @@ namespace {
 
 std::vector<Kernel> make_table() {
   std::vector<Kernel> table = {
-      kCpuEmbedding, kCpuRmsNorm,      kCpuAdd,       kCpuAddRmsNorm, kCpuQuantize,   kCpuRope,
-      kCpuKvAppend,  kCpuRopeKvAppend, kCpuAttention, kCpuSwiglu,     kCpuGatherRows,
+      kCpuEmbedding,  kCpuRmsNorm,  kCpuAdd,          kCpuAddRmsNorm,      kCpuQuantize,
+      kCpuRope,       kCpuKvAppend, kCpuRopeKvAppend, kCpuAttention,       kCpuSwiglu,
+      kCpuGatherRows, kCpuRoute,    kCpuPermute,      kCpuGroupedQuantize, kCpuGroupedSwiglu,
+      kCpuCombine,
   };
   const std::span<const Kernel> linear = linear_kernels();
   table.insert(table.end(), linear.begin(), linear.end());
+  const std::span<const Kernel> grouped = grouped_linear_kernels();
+  table.insert(table.end(), grouped.begin(), grouped.end());
   return table;
 }
 

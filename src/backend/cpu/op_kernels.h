@@ -17,5 +17,10 @@ extern const Kernel kCpuRopeKvAppend;
 extern const Kernel kCpuAttention;
 extern const Kernel kCpuSwiglu;
 extern const Kernel kCpuGatherRows;
+extern const Kernel kCpuRoute;
+extern const Kernel kCpuPermute;
+extern const Kernel kCpuGroupedQuantize;
+extern const Kernel kCpuGroupedSwiglu;
+extern const Kernel kCpuCombine;
 
 }  // namespace octavo

@@ -76,6 +76,13 @@ void RowWriter::write_row(const float* values, const TensorView& y, int64_t row)
   write(values, y.data + row * y.row_stride * size_of(y.dtype), y.columns());
 }
 
+void clear_rows(const TensorView& y, int64_t begin, int64_t end) {
+  const int64_t size = size_of(y.dtype);
+  for (int64_t row = begin; row < end; ++row) {
+    std::memset(y.data + row * y.row_stride * size, 0, static_cast<size_t>(y.columns() * size));
+  }
+}
+
 int64_t rows_grain(int64_t columns) {
   constexpr int64_t kElementsOfPiece = 16384;
   return std::max<int64_t>(1, kElementsOfPiece / std::max<int64_t>(1, columns));

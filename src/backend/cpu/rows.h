@@ -25,6 +25,9 @@ void convert_to_float(DType dtype, const void* source, float* out, int64_t count
 // Copies a row of a float32 or bfloat16 tensor into a row of another one, equally wide.
 void copy_row(const TensorView& from, int64_t from_row, const TensorView& to, int64_t to_row);
 
+// Sets rows [begin, end) of a matrix to zero.
+void clear_rows(const TensorView& y, int64_t begin, int64_t end);
+
 // How values become the elements of an output. Where it is E4M3 they are first rounded to
 // `intermediate`, the type that the unfused op would have written, and then quantized: so a fused
 // kernel writes the bytes of its unfused expansion.

@@ -22,4 +22,10 @@ Verdict supports_activations(const Problem& problem) {
   return Verdict::yes();
 }
 
+Verdict supports_moe(const Problem& problem) {
+  Problem floats = problem;
+  std::erase_if(floats.outputs, [](const auto& output) { return output.dtype == DType::kI32; });
+  return supports_activations(floats);
+}
+
 }  // namespace octavo

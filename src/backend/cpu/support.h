@@ -13,4 +13,7 @@ bool is_activation(DType dtype);
 // also be E4M3.
 Verdict supports_activations(const Problem& problem);
 
+// The same of an op that also writes int32 indices, which its shape rule has checked.
+Verdict supports_moe(const Problem& problem);
+
 }  // namespace octavo

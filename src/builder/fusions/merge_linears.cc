@@ -8,40 +8,64 @@
 namespace octavo {
 namespace {
 
-constexpr size_t kX = 0, kWeight = 1, kInputScale = 2, kWeightScale = 3, kBias = 4;
+constexpr size_t kX = 0, kWeight = 1, kInputScale = 2, kWeightScale = 3;
+constexpr size_t kBias = 4, kOffsets = 4;  // of a linear; of a grouped linear
 
+// Of a stack of weights: of each.
 int64_t rows_of(const Program& program, TensorId weight) {
-  return program.tensor(weight).shape[0].value;
+  const SymbolicShape& shape = program.tensor(weight).shape;
+  return shape[shape.size() - 2].value;
 }
 
 // Same input, same input scale, same types, all with or all without scales and biases.
 bool mergeable(const Program& program, const std::vector<const Call*>& calls) {
   const Call& first = *calls.front();
   return std::all_of(calls.begin(), calls.end(), [&](const Call* call) {
-    return call->inputs[kX] == first.inputs[kX] &&
+    return call->op == first.op && call->inputs[kX] == first.inputs[kX] &&
            call->inputs[kInputScale] == first.inputs[kInputScale] &&
            program.tensor(call->inputs[kWeight]).dtype ==
                program.tensor(first.inputs[kWeight]).dtype &&
            (call->inputs[kWeightScale] == kNoTensor) == (first.inputs[kWeightScale] == kNoTensor) &&
-           (call->inputs[kBias] == kNoTensor) == (first.inputs[kBias] == kNoTensor) &&
+           (call->op == Op::kLinear
+                ? (call->inputs[kBias] == kNoTensor) == (first.inputs[kBias] == kNoTensor)
+                : call->inputs[kOffsets] == first.inputs[kOffsets]) &&
            program.tensor(call->outputs[0]).dtype == program.tensor(first.outputs[0]).dtype;
   });
 }
 
-// One weight whose rows are those of the given operand of every call.
+int64_t stack_of(const Program& program, const Call& call) {
+  return call.op == Op::kGroupedLinear ? program.tensor(call.inputs[kWeight]).shape[0].value : 1;
+}
+
+// For each weight of the stack what every call has of it.
+std::vector<std::string> interleaved(const std::vector<std::vector<std::string>>& sources,
+                                     int64_t stack) {
+  std::vector<std::string> parts;
+  for (int64_t i = 0; i < stack; ++i) {
+    for (const std::vector<std::string>& of_call : sources) {
+      const auto share = std::ssize(of_call) / stack;
+      parts.insert(parts.end(), of_call.begin() + i * share, of_call.begin() + (i + 1) * share);
+    }
+  }
+  return parts;
+}
+
+// One weight whose rows are those of the given operand of every call; of stacks of weights: a stack
+// of such weights.
 TensorId concatenate(Draft& draft, const std::vector<const Call*>& calls, size_t operand,
                      const std::string& name) {
   if (calls.front()->inputs[operand] == kNoTensor) return kNoTensor;
   ProgramTensor merged = draft.program.tensor(calls.front()->inputs[operand]);
   merged.name = name;
-  merged.shape[0].value = 0;
-  std::vector<std::string> parts;
+  const size_t axis = merged.shape.size() == 3 ? 1 : 0;
+  merged.shape[axis].value = 0;
+  std::vector<std::vector<std::string>> sources;
   for (const Call* call : calls) {
     const ProgramTensor& part = draft.program.tensor(call->inputs[operand]);
-    merged.shape[0].value += part.shape[0].value;
-    for (std::string& source : draft.parts_of(part.name)) parts.push_back(std::move(source));
+    merged.shape[axis].value += part.shape[axis].value;
+    sources.push_back(draft.parts_of(part.name));
   }
-  draft.parts[name] = std::move(parts);
+  draft.parts[name] = interleaved(sources, stack_of(draft.program, *calls.front()));
   return draft.program.add(std::move(merged));
 }
 
@@ -52,7 +76,8 @@ Call merged_call(Draft& draft, const std::vector<const Call*>& calls, Role role,
   merged.module = module;
   merged.inputs[kWeight] = concatenate(draft, calls, kWeight, module + ".weight");
   merged.inputs[kWeightScale] = concatenate(draft, calls, kWeightScale, module + ".weight_scale");
-  merged.inputs[kBias] = concatenate(draft, calls, kBias, module + ".bias");
+  if (merged.op == Op::kLinear)
+    merged.inputs[kBias] = concatenate(draft, calls, kBias, module + ".bias");
   LinearParams params;
   for (const Call* call : calls)
     params.segment_rows.push_back(rows_of(draft.program, call->inputs[kWeight]));
