@@ -28,15 +28,18 @@ size_t index_of(const std::array<std::string_view, N>& names, const JsonField& f
 json dim_json(const Dim& dim) {
   if (dim.is_constant()) return dim.value;
   const std::string_view name = kSymbols[static_cast<size_t>(dim.symbol)];
+  if (dim.divisor != 1) return json::array({name, dim.multiple, dim.divisor});
   return dim.multiple == 1 ? json(name) : json::array({name, dim.multiple});
 }
 
 Dim dim_from(const JsonField& field) {
   if (field.is_int()) return Dim::constant(field.as_int({0, int64_t{1} << 28}));
   if (field.is_string()) return Dim::of(static_cast<Symbol>(index_of(kSymbols, field)));
-  const std::vector<JsonField> pair = field.as_array();
-  if (pair.size() != 2) throw field.mismatch("a size, a symbol, or [symbol, multiple]");
-  return Dim::of(static_cast<Symbol>(index_of(kSymbols, pair[0])), pair[1].as_int({1, 4096}));
+  const std::vector<JsonField> parts = field.as_array();
+  if (parts.size() != 2 && parts.size() != 3)
+    throw field.mismatch("a size, a symbol, [symbol, multiple] or [symbol, multiple, divisor]");
+  return Dim::of(static_cast<Symbol>(index_of(kSymbols, parts[0])), parts[1].as_int({1, 4096}),
+                 parts.size() == 3 ? parts[2].as_int({1, 1024}) : 1);
 }
 
 json params_json(const OpParams& params) {
@@ -52,6 +55,11 @@ json params_json(const OpParams& params) {
             {"softmax_scale", attention->softmax_scale},
             {"window", attention->window}};
   }
+  if (const auto* part = std::get_if<EmbeddingParams>(&params))
+    return {{"first_id", part->first_id}};
+  if (const auto* group = std::get_if<GroupParams>(&params))
+    return {{"ranks", group->ranks}, {"by_rows", group->by_rows}};
+  if (const auto* recv = std::get_if<RecvParams>(&params)) return {{"columns", recv->columns}};
   return json::object();
 }
 
@@ -73,6 +81,17 @@ OpParams params_from(Op op, const JsonObject& object) {
           .head_dim = object.required_int("head_dim", {1, 4096}),
           .softmax_scale = static_cast<float>(object.required_float("softmax_scale", {0.0, 1e6})),
           .window = object.required_int("window", {0, int64_t{1} << 30})};
+    case Op::kEmbedding: {
+      const std::optional<int64_t> first = object.optional_int("first_id", {0, int64_t{1} << 28});
+      return first ? OpParams(EmbeddingParams{*first}) : OpParams();
+    }
+    case Op::kAllReduce:
+    case Op::kReduceScatter:
+    case Op::kAllGather:
+      return GroupParams{.ranks = object.required_int("ranks", {1, 1024}),
+                         .by_rows = object.required_bool("by_rows")};
+    case Op::kRecv:
+      return RecvParams{object.required_int("columns", kSize)};
     default:
       return {};
   }

@@ -10,7 +10,7 @@
 namespace octavo {
 namespace {
 
-constexpr std::array<std::pair<Role, std::string_view>, 21> kRoles = {{
+constexpr std::array<std::pair<Role, std::string_view>, 24> kRoles = {{
     {Role::kNone, "none"},
     {Role::kEmbedding, "embedding"},
     {Role::kInputNorm, "input_norm"},
@@ -32,6 +32,9 @@ constexpr std::array<std::pair<Role, std::string_view>, 21> kRoles = {{
     {Role::kMlpResidual, "mlp_residual"},
     {Role::kFinalNorm, "final_norm"},
     {Role::kLmHead, "lm_head"},
+    {Role::kReduce, "reduce"},
+    {Role::kGather, "gather"},
+    {Role::kPipeline, "pipeline"},
 }};
 
 [[noreturn]] void invalid(std::string_view where, std::string_view reason) {
@@ -52,6 +55,7 @@ void validate_dims(const ProgramTensor& tensor) {
     if (dim.is_constant() && (dim.value < 0 || dim.value > kLargestDim))
       invalid(tensor.name, "dimension out of range");
     if (dim.multiple < 1 || dim.multiple > 4096) invalid(tensor.name, "multiple out of range");
+    if (dim.divisor < 1 || dim.divisor > 1024) invalid(tensor.name, "divisor out of range");
     symbols += dim.is_constant() ? 0 : 1;
     if (dim.is_constant() && dim.value > 0 && dim.value > kLargestProduct / product) {
       invalid(tensor.name, "too many elements");

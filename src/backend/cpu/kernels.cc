@@ -13,8 +13,10 @@ namespace {
 
 std::vector<Kernel> make_table() {
   std::vector<Kernel> table = {
-      kCpuEmbedding, kCpuRmsNorm,      kCpuAdd,       kCpuAddRmsNorm, kCpuQuantize,   kCpuRope,
-      kCpuKvAppend,  kCpuRopeKvAppend, kCpuAttention, kCpuSwiglu,     kCpuGatherRows,
+      kCpuEmbedding,     kCpuRmsNorm,   kCpuAdd,        kCpuAddRmsNorm,
+      kCpuQuantize,      kCpuRope,      kCpuKvAppend,   kCpuRopeKvAppend,
+      kCpuAttention,     kCpuSwiglu,    kCpuGatherRows, kCpuAllReduce,
+      kCpuReduceScatter, kCpuAllGather, kCpuSend,       kCpuRecv,
   };
   const std::span<const Kernel> linear = linear_kernels();
   table.insert(table.end(), linear.begin(), linear.end());

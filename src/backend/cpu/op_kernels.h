@@ -17,5 +17,10 @@ extern const Kernel kCpuRopeKvAppend;
 extern const Kernel kCpuAttention;
 extern const Kernel kCpuSwiglu;
 extern const Kernel kCpuGatherRows;
+extern const Kernel kCpuAllReduce;
+extern const Kernel kCpuReduceScatter;
+extern const Kernel kCpuAllGather;
+extern const Kernel kCpuSend;
+extern const Kernel kCpuRecv;
 
 }  // namespace octavo
