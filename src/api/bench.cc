@@ -73,6 +73,13 @@ nlohmann::ordered_json world_json(const BenchOptions& options, Session& session)
       {"request_rate", options.request_rate}};
 }
 
+int64_t weight_bytes_of_step(const LoadedModel& model) {
+  int64_t bytes = 0;
+  for (const RankImage& rank : model.ranks())
+    bytes += weight_bytes_per_step(rank.image->plans.front().program);
+  return bytes;
+}
+
 // Only one request at a time compares with the floor of a batch of one. The bandwidth of a GPU is
 // not known here.
 std::optional<Roofline> roofline_of(const BenchOptions& options, Session& session,
@@ -81,8 +88,7 @@ std::optional<Roofline> roofline_of(const BenchOptions& options, Session& sessio
   const auto bandwidth =
       measure_read_bandwidth(this_cpu_info().memory_available_bytes, session.pool());
   const RooflineInput input{
-      .weight_bytes_per_step =
-          static_cast<double>(weight_bytes_per_step(session.model().image->plans.front().program)),
+      .weight_bytes_per_step = static_cast<double>(weight_bytes_of_step(session.model())),
       .kv_bytes_per_token = static_cast<double>(session.config().kv_bytes_per_token()),
       .context_tokens = dataset.average_input_tokens + dataset.average_output_tokens / 2,
       .bandwidth_bytes_per_s = bandwidth.value_or(0)};

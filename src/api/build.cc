@@ -19,14 +19,19 @@ BuildReport build(const BuildOptions& options, Progress& progress) {
   config.device = resolve_device(config.device);
   ThreadPool pool;
   const std::shared_ptr<Device> device = open_device(config.device, pool);
-  const Blueprint blueprint = make_blueprint(model, config, kernel_registry(), device.get());
+  const std::vector<Blueprint> ranks =
+      make_blueprints(model, config, kernel_registry(), device.get());
+  const Blueprint& blueprint = ranks.front();
   const std::vector<Call>& calls = blueprint.plans.front().program.calls;
-  BuildReport report{.weight_bytes = static_cast<uint64_t>(blueprint.weight_bytes()),
+  uint64_t weight_bytes = 0;
+  for (const Blueprint& rank : ranks) weight_bytes += static_cast<uint64_t>(rank.weight_bytes());
+  BuildReport report{.weight_bytes = weight_bytes,
                      .kv_bytes_per_token = blueprint.config.kv_bytes_per_token(),
                      .calls_a_layer = std::count_if(calls.begin(), calls.end(),
                                                     [](const Call& c) { return c.layer == 0; }),
                      .notices = blueprint.notices};
-  if (options.workers > 1) report.notices.push_back("--workers has no effect on one rank");
+  if (options.workers > 1)
+    report.notices.push_back("--workers has no effect: rank files are written one after another");
   if (options.retune && config.device == "cpu") {
     report.notices.push_back(
         "--retune has no effect on the CPU: its kernels are ranked, not measured");
@@ -36,7 +41,7 @@ BuildReport build(const BuildOptions& options, Progress& progress) {
         {"program", "octavo 0.1.0"},
         {"checkpoint", printable(options.checkpoint_dir.filename().string())},
         {"checkpoint_bytes", model.weight_bytes}};
-    write_engine(model, blueprint, options.output_dir,
+    write_engine(model, ranks, options.output_dir,
                  {.overwrite = options.overwrite,
                   .provenance = provenance,
                   .progress = [&](int64_t done, int64_t total) {

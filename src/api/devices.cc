@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/devices.h"
 
+#include <algorithm>
+
 #include "backend/cuda/cuda_device.h"
 #include "core/error.h"
 #include "core/host_device.h"
@@ -27,6 +29,25 @@ std::string resolve_device(const std::string& asked) {
 std::shared_ptr<Device> open_device(const std::string& resolved, ThreadPool& pool) {
   if (resolved == "cuda") return open_cuda_device(0);
   return std::make_shared<HostDevice>(pool);
+}
+
+std::vector<std::shared_ptr<Device>> open_devices(const std::string& resolved, ThreadPool& pool,
+                                                  int64_t ranks) {
+  if (ranks == 1) return {open_device(resolved, pool)};
+  if (resolved != "cpu")
+    throw Error(ErrorCategory::kUnsupported, "several ranks run on the CPU only");
+  struct RankHost {
+    explicit RankHost(int threads) : pool(threads), device(pool) {}
+    ThreadPool pool;
+    HostDevice device;
+  };
+  std::vector<std::shared_ptr<Device>> devices;
+  for (int64_t rank = 0; rank < ranks; ++rank) {
+    const auto host =
+        std::make_shared<RankHost>(std::max(1, pool.size() / static_cast<int>(ranks)));
+    devices.emplace_back(host, &host->device);
+  }
+  return devices;
 }
 
 }  // namespace octavo

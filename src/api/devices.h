@@ -18,4 +18,9 @@ std::string resolve_device(const std::string& asked);
 // `resolved` is a name that resolve_device() returned; `pool` outlives the device.
 std::shared_ptr<Device> open_device(const std::string& resolved, ThreadPool& pool);
 
+// Those of `ranks` ranks: one is open_device(); several on the CPU have an equal share of the
+// pool's threads each, in a pool of their own.
+std::vector<std::shared_ptr<Device>> open_devices(const std::string& resolved, ThreadPool& pool,
+                                                  int64_t ranks);
+
 }  // namespace octavo

@@ -31,7 +31,7 @@ struct Scorer {
                   fmt::format("--context {}: the model takes at most {} tokens", context,
                               loaded.image->config.max_seq_len));
     }
-    runner = std::make_unique<Runner>(loaded.image, kernel_registry(), *loaded.device,
+    runner = std::make_unique<Runner>(loaded.ranks(), kernel_registry(),
                                       runner_options(loaded.image->config, runtime));
   }
 

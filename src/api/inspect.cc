@@ -88,9 +88,10 @@ Json kernels_json(const std::vector<Plan>& plans) {
 
 Json engine_json(const InspectOptions& options) {
   const EngineManifest manifest = read_engine_manifest(options.dir);
-  const std::vector<Plan> plans = read_engine_plans(options.dir);
+  const std::vector<Plan> plans = read_engine_plans(options.dir);  // of the first rank
   Json json = {{"kind", "engine"},
                {"build_id", manifest.build_id},
+               {"ranks", manifest.ranks},
                {"engine", to_json(manifest.config)},
                {"kv_bytes_per_token", manifest.config.kv_bytes_per_token()},
                {"plans", plans.size()},

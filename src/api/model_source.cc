@@ -51,18 +51,47 @@ void require_memory(int64_t weight_bytes, const Device& device) {
                           device.properties().name, free));
 }
 
-LoadedModel build_in_memory(const ModelOptions& options, std::shared_ptr<Device> device,
-                            Progress& progress) {
+// Weights that all ranks have loaded so far.
+class WeightProgress {
+ public:
+  WeightProgress(const std::vector<Blueprint>& blueprints, Progress& progress)
+      : progress_(progress) {
+    for (const Blueprint& rank : blueprints) total_ += std::ssize(rank.weights);
+  }
+  void step() { progress_.update(++done_, total_, "loading weights"); }
+
+ private:
+  Progress& progress_;
+  int64_t done_ = 0, total_ = 0;
+};
+
+void add_rank(LoadedModel& loaded, RankImage rank) {
+  if (loaded.image != nullptr) return loaded.other_ranks.push_back(std::move(rank));
+  loaded.device = std::move(rank.device);
+  loaded.image = std::move(rank.image);
+}
+
+LoadedModel build_in_memory(const ModelOptions& options, ThreadPool& pool, Progress& progress) {
   const ModelDir model = open_model(options);
-  Blueprint blueprint =
-      make_blueprint(model, options.build_config, kernel_registry(), device.get());
-  for (const std::string& notice : blueprint.notices) log_info("{}", notice);
-  require_memory(blueprint.weight_bytes(), *device);
-  LoadedModel loaded{.device = device, .source = options.model_dir};
+  const std::string& device = options.build_config.device;
+  const std::shared_ptr<Device> first = open_device(device, pool);
+  std::vector<Blueprint> blueprints =
+      make_blueprints(model, options.build_config, kernel_registry(), first.get());
+  for (const std::string& notice : blueprints.front().notices) log_info("{}", notice);
+  int64_t weight_bytes = 0;
+  for (const Blueprint& rank : blueprints) weight_bytes += rank.weight_bytes();
+  require_memory(weight_bytes, *first);
+  LoadedModel loaded{.source = options.model_dir};
   loaded.tokenizer = load_tokenizer(options.model_dir, model.config.vocab_size);
-  loaded.image = std::make_shared<EngineImage>(build_image(
-      model, std::move(blueprint), kernel_registry(), device.get(),
-      [&](int64_t done, int64_t total) { progress.update(done, total, "loading weights"); }));
+  const auto devices = blueprints.size() == 1 ? std::vector{first}
+                                              : open_devices(device, pool, std::ssize(blueprints));
+  WeightProgress loading(blueprints, progress);
+  for (size_t rank = 0; rank < blueprints.size(); ++rank) {
+    auto image = std::make_shared<EngineImage>(
+        build_image(model, std::move(blueprints[rank]), kernel_registry(), devices[rank].get(),
+                    [&](int64_t, int64_t) { loading.step(); }));
+    add_rank(loaded, {std::move(image), devices[rank]});
+  }
   progress.finish();
   return loaded;
 }
@@ -119,7 +148,17 @@ const Tokenizer& LoadedModel::required_tokenizer() const {
   return *tokenizer;
 }
 
-int64_t LoadedModel::weight_bytes() const { return weight_bytes_of(*image); }
+std::vector<RankImage> LoadedModel::ranks() const {
+  std::vector<RankImage> all = {{image, device}};
+  all.insert(all.end(), other_ranks.begin(), other_ranks.end());
+  return all;
+}
+
+int64_t LoadedModel::weight_bytes() const {
+  int64_t bytes = 0;
+  for (const RankImage& rank : ranks()) bytes += weight_bytes_of(*rank.image);
+  return bytes;
+}
 
 ModelOptions with_device(ModelOptions options) {
   options.build_config.device = resolve_device(options.build_config.device);
@@ -150,17 +189,20 @@ LoadedModel load_model(const ModelOptions& asked, ThreadPool& pool, Progress& pr
   if (options.engine_dir.empty() == options.model_dir.empty()) {
     throw Error(ErrorCategory::kUsage, "expected either --engine_dir or --model_dir");
   }
-  if (!options.model_dir.empty())
-    return build_in_memory(options, open_device(options.build_config.device, pool), progress);
+  if (!options.model_dir.empty()) return build_in_memory(options, pool, progress);
   progress.update(0, 1, "loading engine");
-  const std::string built_for = read_engine_manifest(options.engine_dir).config.device;
-  check_device(options.build_config.device, asked.build_config.device, built_for);
-  LoadedModel loaded{.device = open_device(built_for, pool), .source = options.engine_dir};
-  const std::shared_ptr<EngineImage> image = load_engine(options.engine_dir, pool);
-  require_memory(weight_bytes_of(*image), *loaded.device);
-  for (EngineWeight& weight : image->weights)
-    weight.tensor = on_device(std::move(weight.tensor), *loaded.device);
-  loaded.image = image;
+  const EngineManifest manifest = read_engine_manifest(options.engine_dir);
+  check_device(options.build_config.device, asked.build_config.device, manifest.config.device);
+  LoadedModel loaded{.source = options.engine_dir};
+  const auto devices = open_devices(manifest.config.device, pool, manifest.ranks);
+  for (int64_t rank = 0; rank < manifest.ranks; ++rank) {
+    const std::shared_ptr<Device>& device = devices[static_cast<size_t>(rank)];
+    const std::shared_ptr<EngineImage> image = load_engine(options.engine_dir, pool, rank);
+    require_memory(weight_bytes_of(*image), *device);
+    for (EngineWeight& weight : image->weights)
+      weight.tensor = on_device(std::move(weight.tensor), *device);
+    add_rank(loaded, {image, device});
+  }
   check_as_built(options.build_config, loaded.image->config);
   loaded.tokenizer = load_tokenizer(options.engine_dir, loaded.image->config.vocab_size);
   progress.update(1, 1, "loading engine");

@@ -17,12 +17,14 @@ namespace octavo {
 // A model ready to run. The device outlives the image, whose weights are in its memory.
 struct LoadedModel {
   std::shared_ptr<Device> device;
-  std::shared_ptr<const EngineImage> image;
-  std::optional<Tokenizer> tokenizer;  // absent where the folder has none
+  std::shared_ptr<const EngineImage> image;  // of the first rank
+  std::vector<RankImage> other_ranks;        // where the model is shared
+  std::optional<Tokenizer> tokenizer;        // absent where the folder has none
   std::filesystem::path source;
 
   const Tokenizer& required_tokenizer() const;  // Error(kBadFile) where there is none
-  int64_t weight_bytes() const;
+  std::vector<RankImage> ranks() const;         // all of them, in order
+  int64_t weight_bytes() const;                 // of all ranks
 };
 
 LoadedModel load_model(const ModelOptions& options, ThreadPool& pool, Progress& progress);

@@ -7,6 +7,7 @@
 
 #include "builder/apply_quantization.h"
 #include "builder/kernel_timer.h"
+#include "builder/shard.h"
 #include "core/checked.h"
 #include "core/host_device.h"
 #include "model/place_tensor.h"
@@ -15,6 +16,12 @@
 
 namespace octavo {
 namespace {
+
+// The CPU runs ranks as threads; a GPU program knows one device as yet.
+int64_t usable_devices(const BuildConfig& options) {
+  constexpr int64_t kHostRanks = 8;
+  return resolved_device(options) == DeviceType::kCpu ? kHostRanks : 1;
+}
 
 // What a plan's kernels must run on.
 struct BuildTarget {
@@ -192,15 +199,21 @@ Draft draft_program(const ModelDir& model, const BuildConfig& options) {
 
 Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
                          const KernelRegistry& registry, Device* device,
-                         std::span<const Fusion> fusions) {
-  Blueprint blueprint;
+                         std::span<const Fusion> fusions, int64_t rank) {
+  Blueprint blueprint{.rank = rank};
   const CheckpointFacts facts{
       .quantized = has_quantized_linear(model),
       .kv_scales = has_kv_scales(model),
+      .devices = usable_devices(options),
       .compute_capability = device == nullptr ? 0 : device->properties().compute_capability};
   blueprint.notices = check_build_options(options, model.config, facts);
   blueprint.config = engine_config(model, options);
   Draft draft = draft_program(model, options);
+  const RankPlace place{.tp_size = options.tp_size, .pp_size = options.pp_size, .rank = rank};
+  if (place.ranks() > 1) {
+    blueprint.slices =
+        shard(draft, model_tensors(*model.architecture, model.config), model.config, place);
+  }
   for (const Fusion& fusion : fusions) {
     if (fusion.enabled(options)) fusion.apply(draft);
   }
@@ -219,6 +232,16 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
     blueprint.plans.push_back(
         make_plan(draft.program, std::move(bucket), blueprint.config, registry, target));
   return blueprint;
+}
+
+std::vector<Blueprint> make_blueprints(const ModelDir& model, const BuildConfig& options,
+                                       const KernelRegistry& registry, Device* device) {
+  std::vector<Blueprint> ranks = {make_blueprint(model, options, registry, device)};
+  for (int64_t rank = 1; rank < options.tp_size * options.pp_size; ++rank) {
+    ranks.push_back(make_blueprint(model, options, registry, device, fusion_table(), rank));
+    ranks.back().notices.clear();
+  }
+  return ranks;
 }
 
 Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source, Device& device,
@@ -254,13 +277,16 @@ Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source)
 
 EngineImage build_image(const ModelDir& model, Blueprint blueprint, const KernelRegistry& registry,
                         Device* device, const std::function<void(int64_t, int64_t)>& progress) {
-  EngineImage image{.config = std::move(blueprint.config), .plans = std::move(blueprint.plans)};
+  EngineImage image{.config = std::move(blueprint.config),
+                    .rank = blueprint.rank,
+                    .plans = std::move(blueprint.plans)};
+  const SlicedWeights source(model.weights, std::move(blueprint.slices));
   ThreadPool one_thread(1);
   HostDevice host(one_thread);
   Device& target = device == nullptr ? host : *device;
   for (const Blueprint::Weight& weight : blueprint.weights) {
     image.weights.push_back(
-        {weight.name, build_weight(weight, *model.weights, target, registry.beside(target))});
+        {weight.name, build_weight(weight, source, target, registry.beside(target))});
     if (progress) progress(std::ssize(image.weights), std::ssize(blueprint.weights));
   }
   model.verify_unchanged();

@@ -7,6 +7,7 @@
 #include "builder/build_options.h"
 #include "builder/fusion.h"
 #include "model/model_dir.h"
+#include "model/sliced_weights.h"
 #include "program/engine_image.h"
 
 namespace octavo {
@@ -28,6 +29,9 @@ struct Blueprint {
     std::vector<float> literal;      // or its values
   };
   std::vector<Weight> weights;
+  // Where the model is shared by several ranks: which one this is, and its part of the tensors.
+  int64_t rank = 0;
+  WeightSlices slices;
 
   int64_t weight_bytes() const;
 };
@@ -36,7 +40,11 @@ struct Blueprint {
 // the options enable them; without any, the Program is its own oracle.
 Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
                          const KernelRegistry& registry, Device* device = nullptr,
-                         std::span<const Fusion> fusions = fusion_table());
+                         std::span<const Fusion> fusions = fusion_table(), int64_t rank = 0);
+
+// Those of all ranks, in order; the first holds the notices.
+std::vector<Blueprint> make_blueprints(const ModelDir& model, const BuildConfig& options,
+                                       const KernelRegistry& registry, Device* device = nullptr);
 
 // One weight of the blueprint as the engine stores it.
 Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source);

@@ -113,18 +113,31 @@ void check_kv_cache(const BuildConfig& options, const ModelConfig& config,
   }
 }
 
+// The values that check_parallelism lets pass, for its messages.
+std::string legal_tp_sizes(const ModelConfig& config) {
+  std::vector<int64_t> legal;
+  for (int64_t tp = 1; tp <= 64; ++tp) {
+    if (config.num_heads % tp == 0 && config.intermediate_size % tp == 0 &&
+        (config.num_kv_heads % tp == 0 || tp % config.num_kv_heads == 0))
+      legal.push_back(tp);
+  }
+  return fmt::format("{}", fmt::join(legal, ", "));
+}
+
 void check_parallelism(const BuildConfig& options, const ModelConfig& config,
                        const CheckpointFacts& facts) {
   const int64_t tp = options.tp_size;
   if (config.num_heads % tp != 0 || config.intermediate_size % tp != 0) {
     refuse(fmt::format("--tp_size {}", tp),
-           fmt::format("must divide num_attention_heads {} and intermediate_size {}",
-                       config.num_heads, config.intermediate_size));
+           fmt::format("must divide num_attention_heads {} and intermediate_size {}; this model "
+                       "takes {}",
+                       config.num_heads, config.intermediate_size, legal_tp_sizes(config)));
   }
   if (config.num_kv_heads % tp != 0 && tp % config.num_kv_heads != 0) {
     refuse(fmt::format("--tp_size {}", tp),
-           fmt::format("must divide num_key_value_heads {} or be a multiple of it",
-                       config.num_kv_heads));
+           fmt::format("must divide num_key_value_heads {} or be a multiple of it; this model "
+                       "takes {}",
+                       config.num_kv_heads, legal_tp_sizes(config)));
   }
   if (options.pp_size > config.num_layers) {
     refuse(fmt::format("--pp_size {}", options.pp_size),
@@ -187,12 +200,20 @@ std::vector<std::string> check_build_options(const BuildConfig& options, const M
   const PluginConfig& plugins = options.plugin_config;
   if (plugins.reduce_fusion && options.tp_size == 1)
     notices.push_back("--reduce_fusion has no effect at TP 1");
+  if (options.tp_size > 1 && config.vocab_size % options.tp_size != 0) {
+    notices.push_back(fmt::format(
+        "--tp_size {} does not divide the vocabulary of {}: every rank holds the whole embedding "
+        "and lm_head",
+        options.tp_size, config.vocab_size));
+  }
   const bool gpu_plugin = plugins.gemm_swiglu_plugin == "fp8" ||
                           plugins.low_latency_gemm_plugin == "fp8" ||
                           plugins.low_latency_gemm_swiglu_plugin == "fp8" ||
                           plugins.gemm_plugin == "fp8" || plugins.gemm_plugin == "bfloat16";
   if (resolved_device(options) == DeviceType::kCpu) {
     add_cpu_notices(plugins, gpu_plugin, notices);
+    if (plugins.reduce_fusion && options.tp_size > 1)
+      notices.push_back("the CPU backend runs the unfused meaning of --reduce_fusion");
   } else {
     check_cuda_plugins(plugins, notices);
   }

@@ -32,32 +32,55 @@ nlohmann::json checksums_of(const std::vector<std::pair<std::string, std::string
   return checksums;
 }
 
+struct Totals {
+  int64_t weights = 0, bytes = 0;
+
+  void add(const Blueprint& blueprint) {
+    weights += std::ssize(blueprint.weights);
+    bytes += blueprint.weight_bytes();
+  }
+};
+
+void write_weights(EngineFileWriter& writer, const ModelDir& model, const Blueprint& blueprint,
+                   const std::function<void()>& progress) {
+  const SlicedWeights source(model.weights, blueprint.slices);
+  for (const Blueprint::Weight& weight : blueprint.weights) {
+    const Tensor tensor = build_weight(weight, source);
+    writer.append(weight.name, {tensor.data(), static_cast<size_t>(tensor.bytes())});
+    progress();
+  }
+  writer.finish();
+}
+
 }  // namespace
 
-void write_engine(const ModelDir& model, const Blueprint& blueprint,
+void write_engine(const ModelDir& model, const std::vector<Blueprint>& ranks,
                   const std::filesystem::path& output_dir, const EngineWriteOptions& options) {
-  AtomicDirectory output(output_dir,
-                         {.overwrite = options.overwrite,
-                          .inputs = {model.path},
-                          .needed_bytes = static_cast<uint64_t>(blueprint.weight_bytes())});
-  const nlohmann::json plans = plans_json(blueprint);
+  Totals totals;
+  for (const Blueprint& rank : ranks) totals.add(rank);
+  AtomicDirectory output(output_dir, {.overwrite = options.overwrite,
+                                      .inputs = {model.path},
+                                      .needed_bytes = static_cast<uint64_t>(totals.bytes)});
+  std::vector<nlohmann::json> plans;
+  for (const Blueprint& rank : ranks) plans.push_back(plans_json(rank));
   const auto files = companion_files(model);
-  nlohmann::json config = {{"engine", to_json(blueprint.config)},
+  nlohmann::json config = {{"engine", to_json(ranks.front().config)},
                            {"model_config", model.config_json},
                            {"provenance", options.provenance},
                            {"files", checksums_of(files)}};
-  const std::string id = engine_build_id(config, plans);
-  config["octavo_engine"] = {{"format_version", 1}, {"build_id", id}, {"ranks", 1}};
-  EngineFileWriter writer(output.create("rank0.engine"),
-                          {{"build_id", id}, {"rank", 0}, {"plans", plans}},
-                          declared_tensors(blueprint));
-  int64_t done = 0;
-  for (const Blueprint::Weight& weight : blueprint.weights) {
-    const Tensor tensor = build_weight(weight, *model.weights);
-    writer.append(weight.name, {tensor.data(), static_cast<size_t>(tensor.bytes())});
-    if (options.progress) options.progress(++done, std::ssize(blueprint.weights));
+  for (size_t rank = 1; rank < ranks.size(); ++rank)
+    config["rank_plans"][engine_rank_file(rank)] = file_checksum(plans[rank].dump());
+  const std::string id = engine_build_id(config, plans.front());
+  config["octavo_engine"] = {{"format_version", 1}, {"build_id", id}, {"ranks", ranks.size()}};
+  const auto progress = [&, done = int64_t{0}]() mutable {
+    if (options.progress) options.progress(++done, totals.weights);
+  };
+  for (size_t rank = 0; rank < ranks.size(); ++rank) {
+    EngineFileWriter writer(output.create(engine_rank_file(rank)),
+                            {{"build_id", id}, {"rank", rank}, {"plans", plans[rank]}},
+                            declared_tensors(ranks[rank]));
+    write_weights(writer, model, ranks[rank], progress);
   }
-  writer.finish();
   model.verify_unchanged();
   for (const auto& [name, text] : files) output.write(name, text);
   output.commit(config.dump(2) + "\n");

@@ -1,4 +1,4 @@
-// Writing of engine directories: config.json + rank0.engine + the tokenizer's files.
+// Writing of engine directories: config.json + rank<r>.engine + the tokenizer's files.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -16,9 +16,9 @@ struct EngineWriteOptions {
   std::function<void(int64_t, int64_t)> progress;
 };
 
-// One weight at a time goes from the checkpoint to the file; the directory appears complete or not
-// at all.
-void write_engine(const ModelDir& model, const Blueprint& blueprint,
+// `ranks`: the blueprints of all of them, in order. One weight at a time goes from the checkpoint
+// to the file; the directory appears complete or not at all.
+void write_engine(const ModelDir& model, const std::vector<Blueprint>& ranks,
                   const std::filesystem::path& output_dir, const EngineWriteOptions& options);
 
 }  // namespace octavo

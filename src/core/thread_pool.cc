@@ -42,6 +42,7 @@ struct ThreadPool::State {
   int64_t grain = 1;
   std::atomic<int64_t> next{0};
   std::exception_ptr error;
+  std::atomic<uint64_t> pieces_done{0};
 
   void run_pieces() {
     while (true) {
@@ -53,6 +54,7 @@ struct ThreadPool::State {
         const std::lock_guard lock(mutex);
         if (!error) error = std::current_exception();
       }
+      pieces_done.fetch_add(1, std::memory_order_relaxed);
     }
   }
 
@@ -94,6 +96,10 @@ ThreadPool::~ThreadPool() {
 
 int ThreadPool::size() const { return static_cast<int>(state_->workers.size()) + 1; }
 
+uint64_t ThreadPool::pieces_done() const {
+  return state_->pieces_done.load(std::memory_order_relaxed);
+}
+
 void ThreadPool::parallel_for(int64_t count, int64_t grain,
                               const std::function<void(int64_t, int64_t)>& body) {
   if (count <= 0) return;
@@ -102,6 +108,7 @@ void ThreadPool::parallel_for(int64_t count, int64_t grain,
   if (state.workers.empty() || count <= grain) {
     for (int64_t begin = 0; begin < count; begin += grain)
       body(begin, std::min(count, begin + grain));
+    state.pieces_done.fetch_add(1, std::memory_order_relaxed);
     return;
   }
   state.body = &body;

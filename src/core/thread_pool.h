@@ -20,6 +20,9 @@ class ThreadPool {
 
   int size() const;
 
+  // Pieces done so far: it grows while a loop runs. May be asked from any thread.
+  uint64_t pieces_done() const;
+
   // Calls body(begin, end) over disjoint pieces of [0, count), each at least `grain` long (the last
   // may be shorter), and returns when all are done. Pieces depend on count and grain alone, never
   // on the number of threads, so per-piece results are the same for any pool. The first exception

@@ -15,6 +15,8 @@ std::string engine_build_id(const nlohmann::json& manifest, const nlohmann::json
   return file_checksum(content.dump() + plans.dump());
 }
 
+std::string engine_rank_file(size_t rank) { return fmt::format("rank{}.engine", rank); }
+
 std::string file_checksum(std::string_view content) {
   return fmt::format("{:016x}", XXH3_64bits(content.data(), content.size()));
 }

@@ -50,7 +50,8 @@ int64_t value_of(const Dim& dim, const SymbolValues& values) {
 }  // namespace
 
 int64_t evaluate(const Dim& dim, const SymbolValues& values) {
-  return dim.is_constant() ? dim.value : round_up(value_of(dim, values), dim.multiple);
+  if (dim.is_constant()) return dim.value;
+  return ceil_div(round_up(value_of(dim, values), dim.multiple), dim.divisor);
 }
 
 Shape evaluate(const SymbolicShape& shape, const SymbolValues& values) {
@@ -66,6 +67,7 @@ std::string to_string(const SymbolicShape& shape) {
     out += shape[i].is_constant() ? std::to_string(shape[i].value) : name_of(shape[i].symbol);
     if (shape[i].symbol == Symbol::kTokensTopK) out += fmt::format("({})", shape[i].value);
     if (shape[i].multiple != 1) out += fmt::format("/{}", shape[i].multiple);
+    if (shape[i].divisor != 1) out += fmt::format(" of {} ranks", shape[i].divisor);
   }
   return out + "]";
 }

@@ -21,14 +21,17 @@ enum class Symbol : uint8_t {
   kTableWidth,   // columns of the block table
 };
 
-// ceil_to_multiple(symbol, multiple) for a symbol, `value` for a constant.
+// ceil(ceil_to_multiple(symbol, multiple) / divisor) for a symbol, `value` for a constant.
 struct Dim {
   Symbol symbol = Symbol::kConstant;
   int64_t value = 0;
   int64_t multiple = 1;
+  int64_t divisor = 1;  // ranks that share the rows
 
-  static Dim constant(int64_t value) { return {Symbol::kConstant, value, 1}; }
-  static Dim of(Symbol symbol, int64_t multiple = 1) { return {symbol, 0, multiple}; }
+  static Dim constant(int64_t value) { return {Symbol::kConstant, value}; }
+  static Dim of(Symbol symbol, int64_t multiple = 1, int64_t divisor = 1) {
+    return {symbol, 0, multiple, divisor};
+  }
   static Dim tokens_top_k(int64_t top_k) { return {Symbol::kTokensTopK, top_k}; }
   bool is_constant() const { return symbol == Symbol::kConstant; }
   bool operator==(const Dim&) const = default;

@@ -13,6 +13,8 @@
 
 namespace octavo {
 
+class Communicator;  // comm/comm.h
+
 // One call as a kernel is asked about it: shapes and types, no pointers. `rows` is the most tokens
 // (or logit rows) that the plan's bucket can hold; symbolic dims are already evaluated to their
 // maxima.
@@ -41,6 +43,7 @@ struct LaunchContext {
   void* stream = nullptr;            // CUDA kernels: cudaStream_t
   bool programmatic_launch = false;  // wait on the grid dependency (PDL)
   std::span<std::byte> workspace;    // at least what `workspace` asked for
+  Communicator* comm = nullptr;      // of this rank; null where it runs alone
 };
 
 struct KernelTraits {

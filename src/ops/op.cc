@@ -12,6 +12,8 @@ namespace {
 
 using Specs = std::span<const OperandSpec>;
 
+constexpr int64_t kMaxRanks = 1024;
+
 // Reports which operand of which op does not fit.
 class Rule {
  public:
@@ -68,11 +70,15 @@ const T& params_of(Op op, const OpParams& params) {
   throw Error(ErrorCategory::kBadFile, fmt::format("[{}] params: wrong kind", to_string(op)));
 }
 
-std::vector<SymbolicShape> infer_embedding(Specs in, const OpParams&) {
+std::vector<SymbolicShape> infer_embedding(Specs in, const OpParams& params) {
   const Rule rule(Op::kEmbedding, in);
   rule.expect(rule.shape(0).size() == 1 && rule.at(0).dtype == DType::kI32, 0, "[tokens] int32");
   rule.matrix(1);
   rule.floating(1);
+  const auto* part = std::get_if<EmbeddingParams>(&params);
+  rule.expect(part != nullptr || std::holds_alternative<std::monostate>(params), 1,
+              "parameters of an embedding");
+  rule.expect(part == nullptr || part->first_id >= 0, 1, "a first id of 0 or more");
   return {{rule.shape(0)[0], rule.shape(1)[1]}};
 }
 
@@ -248,6 +254,68 @@ std::vector<SymbolicShape> infer_gather_rows(Specs in, const OpParams&) {
   return {{rule.shape(1)[0], rule.shape(0)[1]}};
 }
 
+// A matrix whose rows are some step's; what only moves may also be codes.
+void check_moved(const Rule& rule, bool may_be_codes) {
+  rule.matrix(0);
+  if (!may_be_codes || rule.at(0).dtype != DType::kE4M3) rule.floating(0);
+}
+
+int64_t ranks_of(const Rule& rule, Op op, const OpParams& params) {
+  const int64_t ranks = params_of<GroupParams>(op, params).ranks;
+  rule.expect(ranks >= 1 && ranks <= kMaxRanks, 0, "1 to 1024 ranks");
+  return ranks;
+}
+
+std::vector<SymbolicShape> infer_all_reduce(Specs in, const OpParams& params) {
+  const Rule rule(Op::kAllReduce, in);
+  check_moved(rule, /*may_be_codes=*/false);
+  ranks_of(rule, Op::kAllReduce, params);
+  return {rule.shape(0)};
+}
+
+std::vector<SymbolicShape> infer_reduce_scatter(Specs in, const OpParams& params) {
+  const Rule rule(Op::kReduceScatter, in);
+  check_moved(rule, /*may_be_codes=*/false);
+  const int64_t ranks = ranks_of(rule, Op::kReduceScatter, params);
+  Dim rows = rule.shape(0)[0], columns = rule.shape(0)[1];
+  if (std::get<GroupParams>(params).by_rows) {
+    rule.expect(!rows.is_constant() && rows.divisor == 1, 0, "symbolic rows that are not shared");
+    rows.divisor = ranks;
+  } else {
+    rule.expect(columns.value % ranks == 0, 0, fmt::format("a multiple of {} columns", ranks));
+    columns.value /= ranks;
+  }
+  return {{rows, columns}};
+}
+
+std::vector<SymbolicShape> infer_all_gather(Specs in, const OpParams& params) {
+  const Rule rule(Op::kAllGather, in);
+  check_moved(rule, /*may_be_codes=*/true);
+  const int64_t ranks = ranks_of(rule, Op::kAllGather, params);
+  Dim rows = rule.shape(0)[0], columns = rule.shape(0)[1];
+  if (std::get<GroupParams>(params).by_rows) {
+    rule.expect(!rows.is_constant() && rows.divisor == ranks, 0,
+                fmt::format("symbolic rows that {} ranks share", ranks));
+    rows.divisor = 1;
+  } else {
+    rule.expect(columns.value <= (int64_t{1} << 28) / ranks, 0, "fewer columns");
+    columns.value *= ranks;
+  }
+  return {{rows, columns}};
+}
+
+std::vector<SymbolicShape> infer_send(Specs in, const OpParams&) {
+  const Rule rule(Op::kSend, in);
+  check_moved(rule, /*may_be_codes=*/true);
+  return {};
+}
+
+// The rows are the step's; check_recv_output compares the columns.
+std::vector<SymbolicShape> infer_recv(Specs, const OpParams& params) {
+  params_of<RecvParams>(Op::kRecv, params);
+  return {{}};
+}
+
 std::array<OpInfo, kOpCount> with_moe(std::array<OpInfo, kOpCount> infos) {
   for (const OpInfo& info : moe_ops()) infos[static_cast<size_t>(info.op)] = info;
   return infos;
@@ -307,6 +375,11 @@ const std::array<OpInfo, kOpCount>& table() {
        infer_attention},
       {Op::kSwiglu, "swiglu", {{"gate"}, {"up"}, {"output_scale", true}}, {{"y"}}, infer_swiglu},
       {Op::kGatherRows, "gather_rows", {{"x"}, {"rows"}}, {{"y"}}, infer_gather_rows},
+      {Op::kAllReduce, "all_reduce", {{"x"}}, {{"y"}}, infer_all_reduce},
+      {Op::kReduceScatter, "reduce_scatter", {{"x"}}, {{"y"}}, infer_reduce_scatter},
+      {Op::kAllGather, "all_gather", {{"x"}}, {{"y"}}, infer_all_gather},
+      {Op::kSend, "send", {{"x"}}, {}, infer_send},
+      {Op::kRecv, "recv", {}, {{"y"}}, infer_recv},
   }});
   return infos;
 }
@@ -364,6 +437,24 @@ void check_counts(const OpInfo& info, Specs inputs, Specs outputs) {
   }
 }
 
+void check_recv_output(const OperandSpec& y, const OpParams& params) {
+  const int64_t columns = std::get<RecvParams>(params).columns;
+  if (y.shape.size() == 2 && columns > 0 && y.shape[1] == Dim::constant(columns)) return;
+  throw Error(ErrorCategory::kBadFile,
+              fmt::format("[recv] y: expected rank 2 with {} columns, got {}", columns,
+                          to_string(y.shape)));
+}
+
+// What is gathered or received stays what it was.
+void check_moved_type(const OpInfo& info, Specs inputs, const OperandSpec& y) {
+  const bool fits = info.op == Op::kRecv ? y.dtype == DType::kF32 || y.dtype == DType::kBF16 ||
+                                               y.dtype == DType::kE4M3
+                                         : y.dtype == inputs[0].dtype;
+  if (fits) return;
+  throw Error(ErrorCategory::kBadFile,
+              fmt::format("[{}] y: expected the type of x, got {}", info.name, to_string(y.dtype)));
+}
+
 // An op with an output_scale writes E4M3 exactly where the scale is given; quantize always does.
 void check_output_type(const OpInfo& info, Specs inputs, const OperandSpec& y) {
   bool expect_e4m3 = info.op == Op::kQuantize || info.op == Op::kGroupedQuantize;
@@ -398,6 +489,8 @@ void check_call(Op op, Specs inputs, Specs outputs, const OpParams& params) {
     if (is_cache_output(info.outputs[i])) {
       const size_t k = op == Op::kRopeKvAppend ? 1 : 0;
       check_cache_output(info, i, outputs[i], inputs[k]);
+    } else if (op == Op::kRecv) {
+      check_recv_output(outputs[i], params);
     } else if (outputs[i].shape != expected[i]) {
       throw Error(ErrorCategory::kBadFile,
                   fmt::format("[{}] {}: expected {}, got {}", info.name, info.outputs[i].name,
@@ -409,8 +502,11 @@ void check_call(Op op, Specs inputs, Specs outputs, const OpParams& params) {
     }
   }
   if (op == Op::kKvAppend || op == Op::kRopeKvAppend) check_cache_scales(info, inputs, outputs);
-  if (op != Op::kKvAppend && op != Op::kRopeKvAppend)
+  if (op == Op::kAllGather || op == Op::kRecv) {
+    check_moved_type(info, inputs, outputs[0]);
+  } else if (op != Op::kKvAppend && op != Op::kRopeKvAppend && op != Op::kSend) {
     check_output_type(info, inputs, outputs.back());
+  }
 }
 
 }  // namespace octavo

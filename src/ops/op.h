@@ -34,8 +34,20 @@ enum class Op : uint8_t {
   kGroupedQuantize,
   kGroupedSwiglu,
   kCombine,
+  kAllReduce,
+  kReduceScatter,
+  kAllGather,
+  kSend,
+  kRecv,
 };
-inline constexpr int kOpCount = 18;
+inline constexpr int kOpCount = 23;
+
+// Whether the op moves data between ranks.
+constexpr bool is_communication(Op op) { return op >= Op::kAllReduce && op <= Op::kRecv; }
+
+struct EmbeddingParams {  // of a table that is one rank's part of the vocabulary
+  int64_t first_id = 0;   // of the table's first row
+};
 
 struct RmsNormParams {  // rms_norm, add_rms_norm
   float epsilon = 1e-5f;
@@ -67,8 +79,18 @@ struct PermuteParams {
   int64_t num_experts = 0;
 };
 
-using OpParams = std::variant<std::monostate, RmsNormParams, LinearParams, RopeParams,
-                              AttentionParams, RouteParams, PermuteParams>;
+struct GroupParams {     // all_reduce, reduce_scatter, all_gather
+  int64_t ranks = 1;     // that take part
+  bool by_rows = false;  // each rank has ceil(rows / ranks) rows; else its share of the columns
+};
+
+struct RecvParams {
+  int64_t columns = 0;
+};
+
+using OpParams =
+    std::variant<std::monostate, RmsNormParams, LinearParams, RopeParams, AttentionParams,
+                 RouteParams, PermuteParams, EmbeddingParams, GroupParams, RecvParams>;
 
 struct OperandName {
   std::string_view name;

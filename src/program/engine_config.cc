@@ -1,5 +1,6 @@
 // EngineConfig as JSON.
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "io/json_object.h"
@@ -7,9 +8,13 @@
 
 namespace octavo {
 
+int64_t EngineConfig::kv_heads_per_rank() const {
+  return std::max<int64_t>(1, num_kv_heads / tp_size);
+}
+
 int64_t EngineConfig::kv_bytes_per_token() const {
   const int64_t element = kv_cache_dtype == "fp8" ? 1 : kv_cache_dtype == "float32" ? 4 : 2;
-  return 2 * num_layers * num_kv_heads * head_dim * element;
+  return 2 * num_layers * kv_heads_per_rank() * tp_size * head_dim * element;
 }
 
 nlohmann::json to_json(const EngineConfig& config) {

@@ -54,7 +54,10 @@ struct EngineConfig {
   int32_t bos_token_id = -1;
   std::vector<int32_t> eos_token_ids;
 
-  // K and V of all layers.
+  int64_t ranks() const { return tp_size * pp_size; }
+  int64_t kv_heads_per_rank() const;
+  // K and V of all layers, on all ranks: where there are more of them than heads, some hold the
+  // same.
   int64_t kv_bytes_per_token() const;
 };
 
@@ -63,8 +66,9 @@ struct EngineWeight {
   Tensor tensor;  // in the memory of the device that the engine runs on
 };
 
-struct EngineImage {
+struct EngineImage {  // of one rank
   EngineConfig config;
+  int64_t rank = 0;
   std::vector<Plan> plans;
   std::vector<EngineWeight> weights;
 };

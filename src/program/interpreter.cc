@@ -74,7 +74,8 @@ void Interpreter::run(const SymbolValues& sizes, size_t begin, size_t end,
   LaunchContext context{
       .pool = device_.pool(),
       .stream = device_.stream(),
-      .workspace = {memory_.workspace.get(), static_cast<size_t>(memory_.workspace_bytes)}};
+      .workspace = {memory_.workspace.get(), static_cast<size_t>(memory_.workspace_bytes)},
+      .comm = comm_};
   std::vector<TensorView> inputs, outputs;
   for (size_t i = begin; i < end; ++i) {
     const Call& call = program_.calls[i];

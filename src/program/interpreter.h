@@ -45,6 +45,9 @@ class Interpreter {
   // Program in each run.
   void bind(TensorId id, const TensorView& view);
 
+  // Of the rank that runs this Program; null: it runs alone.
+  void set_comm(Communicator* comm) { comm_ = comm; }
+
   // Runs calls [begin, end) with these sizes; `observer` may be null.
   void run(const SymbolValues& sizes, size_t begin, size_t end,
            const CallObserver& observer = nullptr);
@@ -61,6 +64,7 @@ class Interpreter {
   Device& device_;
   ProgramMemory memory_;
   std::vector<TensorView> bound_;
+  Communicator* comm_ = nullptr;
 };
 
 // For every call the registry's first candidate on a device.

@@ -30,6 +30,7 @@ json dim_json(const Dim& dim) {
   if (dim.is_constant()) return dim.value;
   const std::string_view name = kSymbols[static_cast<size_t>(dim.symbol)];
   if (dim.symbol == Symbol::kTokensTopK) return json::array({name, dim.multiple, dim.value});
+  if (dim.divisor != 1) return json::array({name, dim.multiple, dim.divisor});
   return dim.multiple == 1 ? json(name) : json::array({name, dim.multiple});
 }
 
@@ -38,9 +39,13 @@ Dim dim_from(const JsonField& field) {
   if (field.is_string()) return Dim::of(static_cast<Symbol>(index_of(kSymbols, field)));
   const std::vector<JsonField> parts = field.as_array();
   if (parts.size() != 2 && parts.size() != 3)
-    throw field.mismatch("a size, a symbol, [symbol, multiple], or [symbol, multiple, factor]");
+    throw field.mismatch(
+        "a size, a symbol, [symbol, multiple], or [symbol, multiple, factor or divisor]");
   Dim dim = Dim::of(static_cast<Symbol>(index_of(kSymbols, parts[0])), parts[1].as_int({1, 4096}));
-  if (parts.size() == 3) dim.value = parts[2].as_int({1, kMaxExperts});
+  if (parts.size() == 3 && dim.symbol == Symbol::kTokensTopK)
+    dim.value = parts[2].as_int({1, kMaxExperts});
+  if (parts.size() == 3 && dim.symbol != Symbol::kTokensTopK)
+    dim.divisor = parts[2].as_int({1, 1024});
   return dim;
 }
 
@@ -61,6 +66,11 @@ json params_json(const OpParams& params) {
     return {{"top_k", route->top_k}, {"normalize", route->normalize}};
   if (const auto* permute = std::get_if<PermuteParams>(&params))
     return {{"num_experts", permute->num_experts}};
+  if (const auto* part = std::get_if<EmbeddingParams>(&params))
+    return {{"first_id", part->first_id}};
+  if (const auto* group = std::get_if<GroupParams>(&params))
+    return {{"ranks", group->ranks}, {"by_rows", group->by_rows}};
+  if (const auto* recv = std::get_if<RecvParams>(&params)) return {{"columns", recv->columns}};
   return json::object();
 }
 
@@ -88,6 +98,17 @@ OpParams params_from(Op op, const JsonObject& object) {
                          .normalize = object.required_bool("normalize")};
     case Op::kPermute:
       return PermuteParams{object.required_int("num_experts", {1, kMaxExperts})};
+    case Op::kEmbedding: {
+      const std::optional<int64_t> first = object.optional_int("first_id", {0, int64_t{1} << 28});
+      return first ? OpParams(EmbeddingParams{*first}) : OpParams();
+    }
+    case Op::kAllReduce:
+    case Op::kReduceScatter:
+    case Op::kAllGather:
+      return GroupParams{.ranks = object.required_int("ranks", {1, 1024}),
+                         .by_rows = object.required_bool("by_rows")};
+    case Op::kRecv:
+      return RecvParams{object.required_int("columns", kSize)};
     default:
       return {};
   }

@@ -11,7 +11,7 @@
 namespace octavo {
 namespace {
 
-constexpr std::array<std::pair<Role, std::string_view>, 26> kRoles = {{
+constexpr std::array<std::pair<Role, std::string_view>, 29> kRoles = {{
     {Role::kNone, "none"},
     {Role::kEmbedding, "embedding"},
     {Role::kInputNorm, "input_norm"},
@@ -38,6 +38,9 @@ constexpr std::array<std::pair<Role, std::string_view>, 26> kRoles = {{
     {Role::kMlpResidual, "mlp_residual"},
     {Role::kFinalNorm, "final_norm"},
     {Role::kLmHead, "lm_head"},
+    {Role::kReduce, "reduce"},
+    {Role::kGather, "gather"},
+    {Role::kPipeline, "pipeline"},
 }};
 
 [[noreturn]] void invalid(std::string_view where, std::string_view reason) {
@@ -58,6 +61,7 @@ void validate_dims(const ProgramTensor& tensor) {
     if (dim.is_constant() && (dim.value < 0 || dim.value > kLargestDim))
       invalid(tensor.name, "dimension out of range");
     if (dim.multiple < 1 || dim.multiple > 4096) invalid(tensor.name, "multiple out of range");
+    if (dim.divisor < 1 || dim.divisor > 1024) invalid(tensor.name, "divisor out of range");
     // Experts a token multiply, so that such a dimension counts for both.
     const bool copies = dim.symbol == Symbol::kTokensTopK;
     if (copies && (dim.value < 1 || dim.value > kMaxExperts))

@@ -62,6 +62,9 @@ enum class Role : uint8_t {
   kMlpResidual,
   kFinalNorm,
   kLmHead,
+  kReduce,    // sum over tensor parallel ranks
+  kGather,    // of the vocabulary's parts of the logits
+  kPipeline,  // the hidden state between stages
 };
 std::string_view to_string(Role role);
 std::optional<Role> role_from_string(std::string_view name);

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/engine_loader.h"
 
-#include <algorithm>
+#include <set>
 
 #include "io/directory.h"
 #include "io/engine_file.h"
@@ -14,22 +14,35 @@ namespace octavo {
 namespace {
 
 constexpr int64_t kFormatVersion = 1;
-constexpr std::string_view kRankFile = "rank0.engine";
+
+std::string rank_file(int64_t rank) { return engine_rank_file(static_cast<size_t>(rank)); }
 
 void check_rank_files(const Directory& directory, int64_t ranks) {
+  std::set<std::string> expected;
+  for (int64_t rank = 0; rank < ranks; ++rank) expected.insert(rank_file(rank));
   for (const std::string& name : directory.list()) {
-    if (name.starts_with("rank") && name.ends_with(".engine") && name != kRankFile) {
+    if (name.starts_with("rank") && name.ends_with(".engine") && !expected.contains(name)) {
       throw bad_file(directory.path_of(name).string(), "",
                      fmt::format("config.json lists {} rank file(s)", ranks));
     }
   }
-  if (!directory.contains(kRankFile)) {
-    throw bad_file(directory.path_of(kRankFile).string(), "", "expected a rank file, got none");
+  for (const std::string& name : expected) {
+    if (!directory.contains(name))
+      throw bad_file(directory.path_of(name).string(), "", "expected a rank file, got none");
   }
 }
 
+// The manifest lists the plans of the ranks behind the first one, whose own are part of its id.
+void check_rank_plans(const EngineManifest& manifest, const EngineFile& file, int64_t rank) {
+  const JsonObject listed = JsonObject(manifest.json, manifest.file).required_object("rank_plans");
+  if (listed.required_string(rank_file(rank)) == file_checksum(file.meta().at("plans").dump()))
+    return;
+  throw bad_file(file.path(), "plans", "they are not those of config.json");
+}
+
 // A manifest that was edited, or a bit of it that flipped, no longer has its build's id.
-void check_identity(const EngineManifest& manifest, const EngineFile& file) {
+void check_identity(const EngineManifest& manifest, const EngineFile& file, int64_t rank) {
+  if (rank > 0) return check_rank_plans(manifest, file, rank);
   const std::string id = engine_build_id(manifest.json, file.meta().at("plans"));
   if (id == manifest.build_id) return;
   throw bad_file(manifest.file, "octavo_engine.build_id",
@@ -54,9 +67,10 @@ void check_small_files(const std::filesystem::path& engine_dir, const EngineMani
   }
 }
 
-EngineFile open_rank_file(const std::filesystem::path& engine_dir, const EngineManifest& manifest) {
+EngineFile open_rank_file(const std::filesystem::path& engine_dir, const EngineManifest& manifest,
+                          int64_t rank) {
   const std::string& build_id = manifest.build_id;
-  EngineFile file = EngineFile::open(Directory::open(engine_dir).open_file(kRankFile));
+  EngineFile file = EngineFile::open(Directory::open(engine_dir).open_file(rank_file(rank)));
   const JsonObject meta(file.meta(), file.path(), "meta");
   if (meta.required_string("build_id") != build_id) {
     throw bad_file(file.path(), "build_id",
@@ -64,8 +78,12 @@ EngineFile open_rank_file(const std::filesystem::path& engine_dir, const EngineM
                                "are mixed",
                                printable(build_id), printable(meta.required_string("build_id"))));
   }
+  if (const int64_t found = meta.required_int("rank", {0, 1023}); found != rank) {
+    throw bad_file(file.path(), "rank",
+                   fmt::format("expected {}, got {}: the file was renamed", rank, found));
+  }
   meta.required_array("plans");
-  check_identity(manifest, file);
+  check_identity(manifest, file, rank);
   return file;
 }
 
@@ -82,7 +100,7 @@ std::vector<Plan> plans_of(const EngineFile& file) {
 
 bool is_engine_dir(const std::filesystem::path& path) {
   std::error_code error;
-  return std::filesystem::exists(path / kRankFile, error);
+  return std::filesystem::exists(path / rank_file(0), error);
 }
 
 EngineManifest read_engine_manifest(const std::filesystem::path& engine_dir) {
@@ -98,25 +116,30 @@ EngineManifest read_engine_manifest(const std::filesystem::path& engine_dir) {
         fmt::format("this program reads version {}, got {}", kFormatVersion, version));
   }
   manifest.build_id = header.required_string("build_id");
-  const int64_t ranks = header.required_int("ranks", {1, 1024});
-  if (ranks != 1)
-    throw unsupported(file, "octavo_engine.ranks", fmt::format("expected 1, got {}", ranks));
-  check_rank_files(directory, ranks);
+  manifest.ranks = header.required_int("ranks", {1, 1024});
   manifest.config = engine_config_from_json(root.required_object("engine").json(), file);
+  if (manifest.ranks != manifest.config.ranks()) {
+    throw bad_file(file, "octavo_engine.ranks",
+                   fmt::format("expected tp_size × pp_size, {}, got {}", manifest.config.ranks(),
+                               manifest.ranks));
+  }
+  check_rank_files(directory, manifest.ranks);
   return manifest;
 }
 
-std::vector<Plan> read_engine_plans(const std::filesystem::path& engine_dir) {
-  return plans_of(open_rank_file(engine_dir, read_engine_manifest(engine_dir)));
+std::vector<Plan> read_engine_plans(const std::filesystem::path& engine_dir, int64_t rank) {
+  return plans_of(open_rank_file(engine_dir, read_engine_manifest(engine_dir), rank));
 }
 
-std::shared_ptr<EngineImage> load_engine(const std::filesystem::path& engine_dir,
-                                         ThreadPool& pool) {
+std::shared_ptr<EngineImage> load_engine(const std::filesystem::path& engine_dir, ThreadPool& pool,
+                                         int64_t rank) {
   EngineManifest manifest = read_engine_manifest(engine_dir);
-  const EngineFile file = open_rank_file(engine_dir, manifest);
+  OCTAVO_CHECK(rank >= 0 && rank < manifest.ranks);
+  const EngineFile file = open_rank_file(engine_dir, manifest, rank);
   check_small_files(engine_dir, manifest);
   auto image = std::make_shared<EngineImage>();
   image->config = std::move(manifest.config);
+  image->rank = rank;
   image->plans = plans_of(file);
   const auto payload_bytes = static_cast<int64_t>(file.payload_bytes());
   const std::shared_ptr<std::byte[]> payload = allocate_host(payload_bytes);

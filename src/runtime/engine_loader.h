@@ -15,6 +15,7 @@ namespace octavo {
 struct EngineManifest {
   std::string file;  // its path
   std::string build_id;
+  int64_t ranks = 1;
   EngineConfig config;
   nlohmann::json json;  // the whole file
 };
@@ -23,10 +24,11 @@ bool is_engine_dir(const std::filesystem::path& path);
 EngineManifest read_engine_manifest(const std::filesystem::path& engine_dir);
 
 // Plans of a rank file without its weights.
-std::vector<Plan> read_engine_plans(const std::filesystem::path& engine_dir);
+std::vector<Plan> read_engine_plans(const std::filesystem::path& engine_dir, int64_t rank = 0);
 
-// Everything, checksums verified. Throws Error(kBadFile) for files that are missing, left over, of
-// another build or changed since, Error(kUnsupported) for other format versions.
-std::shared_ptr<EngineImage> load_engine(const std::filesystem::path& engine_dir, ThreadPool& pool);
+// Everything of one rank, checksums verified. Throws Error(kBadFile) for files that are missing,
+// left over, of another build or changed since, Error(kUnsupported) for other format versions.
+std::shared_ptr<EngineImage> load_engine(const std::filesystem::path& engine_dir, ThreadPool& pool,
+                                         int64_t rank = 0);
 
 }  // namespace octavo

@@ -30,7 +30,11 @@ std::vector<const Kernel*> kernels_of(const Plan& plan, const KernelRegistry& re
   return kernels;
 }
 
-TensorId logits_of(const Program& program, int64_t vocab_size) {
+// Stages before the last one have none.
+TensorId logits_of(const Program& program, const EngineImage& image) {
+  const EngineConfig& config = image.config;
+  if (image.rank / config.tp_size != config.pp_size - 1) return kNoTensor;
+  const int64_t vocab_size = config.vocab_size;
   const TensorId logits = program.find(kLogits);
   if (logits == kNoTensor || program.tensor(logits).shape.back() != Dim::constant(vocab_size)) {
     throw bad_file("", "program", fmt::format("expected logits of {} columns", vocab_size));
@@ -52,13 +56,13 @@ int64_t PlanRunner::memory_bytes(const EngineImage& image, const KernelRegistry&
 }
 
 PlanRunner::PlanRunner(std::shared_ptr<const EngineImage> image, const KernelRegistry& registry,
-                       Device& device, const SymbolValues& maxima)
+                       Device& device, const SymbolValues& maxima, Communicator* comm)
     : image_(std::move(image)), device_(device), maxima_(maxima) {
   ProgramMemory memory;
   std::vector<std::vector<const Kernel*>> kernels;
   for (const Plan& plan : image_->plans) {
     const SymbolValues sizes = plan.maxima(maxima);
-    logits_.push_back(logits_of(plan.program, image_->config.vocab_size));
+    logits_.push_back(logits_of(plan.program, *image_));
     kernels.push_back(kernels_of(plan, registry, device, sizes));
     memory = ProgramMemory::largest(memory, memory_needs(plan.program, kernels.back(), sizes));
   }
@@ -67,6 +71,7 @@ PlanRunner::PlanRunner(std::shared_ptr<const EngineImage> image, const KernelReg
     const Plan& plan = image_->plans[i];
     interpreters_.push_back(std::make_unique<Interpreter>(plan.program, std::move(kernels[i]),
                                                           plan.maxima(maxima), device, memory));
+    interpreters_.back()->set_comm(comm);
     bind_weights(*interpreters_.back());
   }
 }
@@ -97,7 +102,7 @@ void PlanRunner::start(const StepBuffers& buffers) {
 // config, so the caches must have its blocks.
 void PlanRunner::bind_caches() {
   const EngineConfig& config = image_->config;
-  const Shape expected = {maxima_.cache_blocks, config.num_kv_heads, config.tokens_per_block,
+  const Shape expected = {maxima_.cache_blocks, config.kv_heads_per_rank(), config.tokens_per_block,
                           config.head_dim};
   for (const auto& interpreter : interpreters_) {
     const Program& program = interpreter->program();

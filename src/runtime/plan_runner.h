@@ -17,8 +17,9 @@ class PlanRunner {
  public:
   // `maxima` with the number of cache blocks. Throws Error(kUnsupported) where a kernel named by
   // the engine does not exist here.
+  // `comm`: of the image's rank; null where it runs alone.
   PlanRunner(std::shared_ptr<const EngineImage> image, const KernelRegistry& registry,
-             Device& device, const SymbolValues& maxima);
+             Device& device, const SymbolValues& maxima, Communicator* comm = nullptr);
 
   // Bytes of device memory for activations and workspace, before any of it is allocated.
   static int64_t memory_bytes(const EngineImage& image, const KernelRegistry& registry,
@@ -31,7 +32,8 @@ class PlanRunner {
   // padding gains nothing.
   int64_t padded(int64_t sequences) const;
 
-  // Runs the smallest plan for a step of these sizes and returns its logits. `is_decode`: each
+  // Runs the smallest plan for a step of these sizes and returns its logits, which only the last
+  // stage of a pipeline has. `is_decode`: each
   // sequence has one token. `before` runs first, within the same graph where there is one.
   TensorView run(const SymbolValues& sizes, bool is_decode, const std::function<void()>& before);
 

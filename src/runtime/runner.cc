@@ -35,6 +35,16 @@ int64_t choose_num_blocks(const EngineConfig& config, int64_t sequences,
   return blocks;
 }
 
+void check_ranks(const std::vector<RankImage>& ranks) {
+  const EngineConfig& config = ranks.front().image->config;
+  if (std::ssize(ranks) != config.ranks()) {
+    throw Error(ErrorCategory::kInternal,
+                fmt::format("the engine has {} ranks, got {}", config.ranks(), ranks.size()));
+  }
+  if (ranks.size() > 1 && ranks.front().device->type() != DeviceType::kCpu)
+    throw Error(ErrorCategory::kUnsupported, "several ranks run on the CPU only");
+}
+
 std::unique_ptr<StepSampler> make_step_sampler(Device& device, const DeviceKernels* kernels,
                                                const SamplerLimits& limits) {
   if (kernels != nullptr && limits.vocab_size <= kernels->max_sampled_vocab)
@@ -46,21 +56,30 @@ std::unique_ptr<StepSampler> make_step_sampler(Device& device, const DeviceKerne
 
 Runner::Runner(std::shared_ptr<const EngineImage> image, const KernelRegistry& registry,
                Device& device, const RunnerOptions& options)
-    : image_(std::move(image)), device_(device) {
+    : Runner({{std::move(image), std::shared_ptr<Device>(std::shared_ptr<void>(), &device)}},
+             registry, options) {}
+
+Runner::Runner(std::vector<RankImage> ranks, const KernelRegistry& registry,
+               const RunnerOptions& options)
+    : image_(ranks.front().image) {
+  check_ranks(ranks);
+  Device& device = *ranks.front().device;
+  logits_device_ = ranks[ranks.size() - static_cast<size_t>(config().tp_size)].device;
   maxima_.tokens = options.max_num_tokens > 0 ? options.max_num_tokens : config().max_num_tokens;
   maxima_.sequences = options.max_batch_size > 0 ? options.max_batch_size : config().max_batch_size;
   maxima_.logit_rows = max_logit_rows(maxima_.sequences, maxima_.tokens);
   maxima_.table_width = ceil_div(config().max_seq_len, config().tokens_per_block);
   maxima_.cache_blocks = 1;
-  const int64_t reserve = PlanRunner::memory_bytes(*image_, registry, device, maxima_);
+  int64_t reserve = 0;  // several ranks are the host's, and share its memory
+  for (const RankImage& rank : ranks)
+    reserve += PlanRunner::memory_bytes(*rank.image, registry, device, maxima_);
   const int64_t free = std::max<int64_t>(0, device.free_memory() - reserve);
   maxima_.cache_blocks = choose_num_blocks(
       config(), maxima_.sequences, options,
       static_cast<int64_t>(static_cast<double>(free) * options.free_memory_fraction));
-  plans_ = std::make_unique<PlanRunner>(image_, registry, device, maxima_);
-  buffers_ = std::make_unique<StepBuffers>(maxima_, device, kStepsInFlight);
-  plans_->start(*buffers_);
-  sampler_ = make_step_sampler(device, registry.beside(device),
+  ranks_ = std::make_unique<RankGroup>(
+      std::move(ranks), registry, RankGroupOptions{maxima_, kStepsInFlight, options.stall_limit});
+  sampler_ = make_step_sampler(*logits_device_, registry.beside(*logits_device_),
                                {.slots = static_cast<int32_t>(maxima_.sequences),
                                 .vocab_size = static_cast<int32_t>(config().vocab_size),
                                 .steps_in_flight = kStepsInFlight});
@@ -90,16 +109,16 @@ bool Runner::assemble(const Step& step) {
     if (sequence.sample) batch_.logit_rows.push_back(row + static_cast<int32_t>(ids.size()) - 1);
     is_decode = is_decode && ids.size() == 1;
   }
-  if (is_decode) batch_.pad(plans_->padded(std::ssize(batch_.query_start)));
+  if (is_decode) batch_.pad(ranks_->padded(std::ssize(batch_.query_start)));
   return is_decode;
 }
 
 TensorView Runner::run_batch(bool is_decode) {
   SymbolValues sizes = batch_.sizes(num_blocks());
   sizes.table_width = maxima_.table_width;
-  buffers_->upload(batch_);
-  return plans_->run(sizes, is_decode,
-                     [this, sizes] { sampler_->resolve(*buffers_, sizes.tokens); });
+  return ranks_->run(batch_, sizes, is_decode, [this, sizes](const StepBuffers& buffers) {
+    sampler_->resolve(buffers, sizes.tokens);
+  });
 }
 
 void Runner::launch(const Step& step) {
@@ -125,7 +144,7 @@ void Runner::visit_logits(std::span<const int32_t> ids, const LogitsVisitor& vis
   std::vector<int32_t> blocks(static_cast<size_t>(blocks_needed));
   for (size_t i = 0; i < blocks.size(); ++i) blocks[i] = static_cast<int32_t>(i);
   const int64_t chunk = std::min(maxima_.tokens, maxima_.logit_rows);
-  HostRows host(device_);
+  HostRows host(*logits_device_);
   for (int64_t begin = 0; begin < length; begin += chunk) {
     const int64_t count = std::min(chunk, length - begin);
     batch_.table_width = blocks_needed;

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "runtime/plan_runner.h"
+#include "runtime/rank_group.h"
 #include "runtime/step.h"
 #include "runtime/step_sampler.h"
 
@@ -20,6 +20,8 @@ struct RunnerOptions {
   // sequence of the batch at its greatest length needs.
   int64_t num_blocks = 0;
   double free_memory_fraction = 0.9;
+  // Several ranks in which nothing happens for so long have failed.
+  std::chrono::milliseconds stall_limit{8000};
 };
 
 class Runner final : public StepExecutor {
@@ -28,6 +30,10 @@ class Runner final : public StepExecutor {
   // by the engine does not exist here, Error(kOutOfMemory) with needed and available bytes where
   // not even one block fits.
   Runner(std::shared_ptr<const EngineImage> image, const KernelRegistry& registry, Device& device,
+         const RunnerOptions& options);
+  // The images of all ranks of an engine, in order; each with a thread of its own where there are
+  // several. A rank that fails or stalls ends the others: launch() throws Error(kDevice) naming it.
+  Runner(std::vector<RankImage> ranks, const KernelRegistry& registry,
          const RunnerOptions& options);
 
   const EngineConfig& config() const { return image_->config; }
@@ -49,11 +55,10 @@ class Runner final : public StepExecutor {
   bool assemble(const Step& step);
   TensorView run_batch(bool is_decode);
 
-  std::shared_ptr<const EngineImage> image_;
-  Device& device_;
+  std::shared_ptr<const EngineImage> image_;  // of the first rank
+  std::shared_ptr<Device> logits_device_;
   SymbolValues maxima_;
-  std::unique_ptr<PlanRunner> plans_;
-  std::unique_ptr<StepBuffers> buffers_;
+  std::unique_ptr<RankGroup> ranks_;
   std::unique_ptr<StepSampler> sampler_;
   Batch batch_;
   int64_t steps_in_flight_ = 0;

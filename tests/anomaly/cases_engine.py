@@ -39,7 +39,7 @@ def cases_of_files():
     yield e("1", "no manifest", remove("config.json"), r"engine/config\.json: cannot open: No such file")
     yield e("1", "no rank file", remove(RANK), r"engine/rank0\.engine: expected a rank file, got none")
     yield e("1", "extra rank file", lambda models, folder: models["engine"].write("rank1.engine", b"x"), r"engine/rank1\.engine: config\.json lists 1 rank file")
-    yield e("1", "two ranks", config(octavo_engine__ranks=2), r"config\.json: octavo_engine\.ranks: expected 1, got 2", 4)
+    yield e("1", "two ranks", config(octavo_engine__ranks=2), r"config\.json: octavo_engine\.ranks: expected tp_size × pp_size, 1, got 2")
     for value in (0, -1, "1", 1.5, 2**63, None):
         yield e("1", f"ranks {value!r}", config(octavo_engine__ranks=value), r"config\.json: octavo_engine\.ranks: expected an integer in \[1, 1024\]")
     yield e("2", "of another build", config(octavo_engine__build_id="0" * 16), r"build_id: expected 0000000000000000 as in config\.json, got [0-9a-f]{16}: files of two builds are mixed")

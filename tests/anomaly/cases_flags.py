@@ -82,7 +82,7 @@ def meaning_cases():
     yield f("7", "FP8 KV without scales", (*BUILD, "--kv_cache_dtype", "fp8"), r"--kv_cache_dtype fp8: the checkpoint has no calibrated K and V scales", 4)
     for option, message in (("--gemm_plugin=fp8", "needs an FP8 checkpoint"), ("--gemm_swiglu_plugin=fp8", "needs an FP8 checkpoint"),
                             ("--low_latency_gemm_plugin=fp8", "needs an FP8 checkpoint"), ("--use_fp8_context_fmha=enable", "needs an FP8 KV cache"),
-                            ("--user_buffer=enable", "needs --reduce_fusion enable"), ("--tp_size=2", "needs 2 devices"), ("--pp_size=2", "needs 2 devices"),
+                            ("--user_buffer=enable", "needs --reduce_fusion enable"),
                             ("--tp_size=3", "must divide num_attention_heads 4"), ("--pp_size=3", "the model has 2 layers"), ("--device=cuda", "built without the CUDA backend")):
         yield f("14" if "device" not in option else "13", option, (*BUILD, option), rf"{option.replace('=', '[ =]')}.*{message}", 4)
     # Padding is always removed and the cache always paged: the options that would switch them off do not exist.

@@ -23,7 +23,7 @@ class EngineWriterTest : public testing::Test {
   }
 
   std::filesystem::path write(std::string_view name, EngineWriteOptions options = {}) {
-    write_engine(model_, blueprint_, folder_ / name, options);
+    write_engine(model_, {blueprint_}, folder_ / name, options);
     return folder_ / name;
   }
 

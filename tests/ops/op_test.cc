@@ -126,6 +126,19 @@ CallSpec good(Op op) {
               {},
               {x, indices(Dim::of(Symbol::kLogitRows))},
               {tensor({Dim::of(Symbol::kLogitRows), Dim::constant(256)})}};
+    case Op::kAllReduce:
+      return {op, GroupParams{.ranks = 4}, {x}, {rows_of(256, DType::kF32)}};
+    case Op::kReduceScatter:
+      return {op,
+              GroupParams{.ranks = 4, .by_rows = true},
+              {x},
+              {tensor({Dim::of(Symbol::kTokens, 1, 4), Dim::constant(256)})}};
+    case Op::kAllGather:
+      return {op, GroupParams{.ranks = 4}, {x}, {rows_of(1024)}};
+    case Op::kSend:
+      return {op, {}, {x}, {}};
+    case Op::kRecv:
+      return {op, RecvParams{256}, {}, {x}};
     default:
       return good_moe(op);
   }

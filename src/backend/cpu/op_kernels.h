@@ -22,5 +22,10 @@ extern const Kernel kCpuPermute;
 extern const Kernel kCpuGroupedQuantize;
 extern const Kernel kCpuGroupedSwiglu;
 extern const Kernel kCpuCombine;
+extern const Kernel kCpuAllReduce;
+extern const Kernel kCpuReduceScatter;
+extern const Kernel kCpuAllGather;
+extern const Kernel kCpuSend;
+extern const Kernel kCpuRecv;
 
 }  // namespace octavo

@@ -25,6 +25,8 @@ void copy_rows(const TensorView& index, const TensorView& from, const TensorView
 Verdict supports_embedding(const Problem& problem) {
   if (problem.inputs[1].dtype != problem.outputs[0].dtype)
     return Verdict::no("a table of another type than y");
+  if (std::holds_alternative<EmbeddingParams>(problem.params))
+    return Verdict::no("a part of a table");
   return Verdict::yes();
 }
 

@@ -1,0 +1,263 @@
+// Tensor and pipeline parallelism as a rewrite.
+// SPDX-License-Identifier: Apache-2.0
+#include "builder/shard.h"
+
+#include <algorithm>
+#include <set>
+
+#include "core/checked.h"
+#include "program/rewrite.h"
+
+namespace octavo {
+namespace {
+
+constexpr size_t kLinearWeight = 1, kLinearInputScale = 2, kLinearWeightScale = 3, kLinearBias = 4;
+
+[[noreturn]] void cannot_shard(std::string_view what, std::string_view why) {
+  throw Error(ErrorCategory::kUnsupported, fmt::format("{}: {}", printable(what), why));
+}
+
+bool is_vocabulary(Role role) { return role == Role::kEmbedding || role == Role::kLmHead; }
+
+class TensorParallel {
+ public:
+  TensorParallel(Draft& draft, std::span<const ModelTensor> tensors, const ModelConfig& config,
+                 const RankPlace& place)
+      : program_(draft.program), config_(config), place_(place) {
+    for (const ModelTensor& tensor : tensors) by_name_[tensor.name] = &tensor;
+  }
+
+  WeightSlices run() {
+    slice_weights();
+    std::vector<Call> calls = std::move(program_.calls);
+    program_.calls.clear();
+    for (Call& call : calls) shard_call(std::move(call));
+    return std::move(slices_);
+  }
+
+ private:
+  const WeightSlice* slice_of(TensorId weight) const {
+    if (weight == kNoTensor) return nullptr;
+    const auto it = slices_.find(program_.tensor(weight).name);
+    return it == slices_.end() ? nullptr : &it->second;
+  }
+
+  // This rank's part of an axis that holds `extent` elements.
+  WeightSlice part_of(const ModelTensor& tensor, int axis, int64_t extent) const {
+    int64_t units = place_.tp_size, first = place_.index(), count = 1;
+    if (tensor.role == Role::kK || tensor.role == Role::kV) {
+      units = config_.num_kv_heads;
+      first = place_.index() * units / place_.tp_size;
+      count = kv_heads_of_rank(units, place_.tp_size);
+    }
+    if (extent % units != 0) {
+      cannot_shard(tensor.name, fmt::format("--tp_size {}: {} does not divide into {} parts",
+                                            place_.tp_size, extent, units));
+    }
+    const int64_t unit = extent / units;
+    return {.axis = axis, .begin = first * unit, .count = count * unit};
+  }
+
+  void slice_weights() {
+    for (ProgramTensor& tensor : program_.tensors) {
+      if (tensor.kind == TensorKind::kCache)
+        tensor.shape[1].value = kv_heads_of_rank(config_.num_kv_heads, place_.tp_size);
+      const auto entry = by_name_.find(tensor.name);
+      if (tensor.kind != TensorKind::kWeight || entry == by_name_.end()) continue;
+      const ModelTensor& model = *entry->second;
+      if (model.shard == ShardAxis::kReplicated) continue;
+      if (is_vocabulary(model.role) && !shards_vocabulary(config_, place_.tp_size)) continue;
+      const int axis = model.shard == ShardAxis::kRows ? 0 : 1;
+      whole_[tensor.name] = evaluate(tensor.shape, {});
+      Dim& dim = tensor.shape[static_cast<size_t>(axis)];
+      const WeightSlice slice = part_of(model, axis, dim.value);
+      dim.value = slice.count;
+      slices_[tensor.name] = slice;
+    }
+  }
+
+  void slice_scale(TensorId id, const Shape& data, const WeightSlice& slice) {
+    if (id == kNoTensor) return;
+    ProgramTensor& scale = program_.tensor(id);
+    const auto [whole, added] = whole_.try_emplace(scale.name, evaluate(scale.shape, {}));
+    const auto cut = slice_of_scale(scale.name, whole->second, data, slice);
+    if (!cut) return;
+    slices_[scale.name] = *cut;
+    scale.shape[static_cast<size_t>(cut->axis)].value = cut->count;
+  }
+
+  void shard_call(Call call) {
+    switch (call.op) {
+      case Op::kEmbedding:
+        return shard_embedding(std::move(call));
+      case Op::kLinear:
+        return shard_linear(std::move(call));
+      case Op::kAttention: {
+        auto& params = std::get<AttentionParams>(call.params);
+        params.num_heads /= place_.tp_size;
+        params.num_kv_heads = kv_heads_of_rank(params.num_kv_heads, place_.tp_size);
+        return add(std::move(call));
+      }
+      case Op::kRmsNorm:
+      case Op::kAdd:
+      case Op::kQuantize:
+      case Op::kRope:
+      case Op::kKvAppend:
+      case Op::kSwiglu:
+      case Op::kGatherRows:
+        return add(std::move(call));
+      default:
+        cannot_shard(to_string(call.op), "this op does not run on several ranks yet: --tp_size 1");
+    }
+  }
+
+  void shard_embedding(Call call) {
+    const WeightSlice* slice = slice_of(call.inputs[1]);
+    if (slice == nullptr) return add(std::move(call));
+    call.params = EmbeddingParams{slice->begin};
+    add_with(std::move(call), Op::kAllReduce, Role::kReduce);
+  }
+
+  void shard_linear(Call call) {
+    const TensorId weight = call.inputs[kLinearWeight];
+    const WeightSlice* slice = slice_of(weight);
+    if (slice == nullptr) return add(std::move(call));
+    const Shape& whole = whole_.at(program_.tensor(weight).name);
+    slice_scale(call.inputs[kLinearWeightScale], whole, *slice);
+    if (slice->axis == 0 && call.role != Role::kLmHead) return add(std::move(call));
+    if (slice->axis == 0) return add_with(std::move(call), Op::kAllGather, Role::kGather);
+    slice_scale(call.inputs[kLinearInputScale], Shape({1, whole[1]}), *slice);
+    // A bias is added once, not by every rank.
+    if (place_.index() != 0) call.inputs[kLinearBias] = kNoTensor;
+    add_with(std::move(call), Op::kAllReduce, Role::kReduce);
+  }
+
+  // The call, and behind it one that makes the whole result of its part.
+  void add_with(Call call, Op op, Role role) {
+    const TensorId whole = call.outputs[0];
+    ProgramTensor part = program_.tensor(whole);
+    part.name += ".part";
+    call.outputs[0] = program_.add(std::move(part));
+    Call second{.op = op,
+                .params = GroupParams{.ranks = place_.tp_size},
+                .inputs = {call.outputs[0]},
+                .outputs = {whole},
+                .layer = call.layer,
+                .role = role,
+                .module = call.module};
+    add(std::move(call));
+    add(std::move(second));
+  }
+
+  // Adds the call; its results get the shapes that follow from its operands.
+  void add(Call call) {
+    std::vector<OperandSpec> inputs;
+    for (const TensorId id : call.inputs) inputs.push_back(program_.spec(id));
+    const std::vector<SymbolicShape> shapes = op_info(call.op).infer(inputs, call.params);
+    for (size_t i = 0; i < call.outputs.size(); ++i) {
+      ProgramTensor& output = program_.tensor(call.outputs[i]);
+      if (output.kind == TensorKind::kActivation) output.shape = shapes[i];
+    }
+    program_.calls.push_back(std::move(call));
+  }
+
+  Program& program_;
+  const ModelConfig& config_;
+  const RankPlace& place_;
+  std::map<std::string, const ModelTensor*> by_name_;
+  std::map<std::string, Shape> whole_;  // of what is cut
+  WeightSlices slices_;
+};
+
+// The stage that runs a layer; what is before the first belongs to it, what is behind the last too.
+int64_t stage_of(int layer, int64_t num_layers, int64_t pp_size) {
+  const int64_t inside = std::clamp<int64_t>(layer, 0, num_layers - 1);
+  int64_t stage = 0;
+  while ((stage + 1) * num_layers / pp_size <= inside) ++stage;
+  return stage;
+}
+
+// The one activation that later stages read of `stage` and those before it.
+TensorId handed_over(const Program& program, int64_t stage, int64_t num_layers, int64_t pp_size) {
+  std::set<TensorId> written, crossing;
+  const auto memory_of = [&](TensorId id) {
+    return program.tensor(id).base == kNoTensor ? id : program.tensor(id).base;
+  };
+  for (const Call& call : program.calls) {
+    if (stage_of(call.layer, num_layers, pp_size) <= stage) {
+      for (const TensorId id : call.outputs) written.insert(memory_of(id));
+      continue;
+    }
+    for (const TensorId id : call.inputs) {
+      if (id == kNoTensor || program.tensor(id).kind != TensorKind::kActivation) continue;
+      if (written.contains(memory_of(id))) crossing.insert(memory_of(id));
+    }
+  }
+  if (crossing.size() == 1) return *crossing.begin();
+  cannot_shard("--pp_size",
+               fmt::format("{} tensors cross the end of stage {}, expected the hidden state alone",
+                           crossing.size(), stage));
+}
+
+void cut_stage(Program& program, int64_t num_layers, const RankPlace& place) {
+  const int64_t stage = place.stage(), pp_size = place.pp_size;
+  const auto first_layer = static_cast<int>(stage * num_layers / pp_size);
+  std::vector<Call> calls;
+  if (!place.is_first_stage()) {
+    const TensorId x = handed_over(program, stage - 1, num_layers, pp_size);
+    calls.push_back({.op = Op::kRecv,
+                     .params = RecvParams{program.tensor(x).shape[1].value},
+                     .outputs = {x},
+                     .layer = first_layer,
+                     .role = Role::kPipeline});
+  }
+  for (const Call& call : program.calls) {
+    if (stage_of(call.layer, num_layers, pp_size) == stage) calls.push_back(call);
+  }
+  if (!place.is_last_stage()) {
+    const TensorId x = handed_over(program, stage, num_layers, pp_size);
+    calls.push_back(
+        {.op = Op::kSend, .inputs = {x}, .layer = calls.back().layer, .role = Role::kPipeline});
+    program.outputs.clear();
+  }
+  program.calls = std::move(calls);
+}
+
+}  // namespace
+
+WeightSlices shard(Draft& draft, std::span<const ModelTensor> tensors, const ModelConfig& config,
+                   const RankPlace& place) {
+  WeightSlices slices;
+  if (place.tp_size > 1) slices = TensorParallel(draft, tensors, config, place).run();
+  if (place.pp_size > 1) cut_stage(draft.program, config.num_layers, place);
+  remove_dead_tensors(draft.program);
+  validate(draft.program);
+  return slices;
+}
+
+bool shards_vocabulary(const ModelConfig& config, int64_t tp_size) {
+  return config.vocab_size % tp_size == 0;
+}
+
+int64_t kv_heads_of_rank(int64_t num_kv_heads, int64_t tp_size) {
+  return std::max<int64_t>(1, num_kv_heads / tp_size);
+}
+
+std::optional<WeightSlice> slice_of_scale(const std::string& scale, const Shape& scale_shape,
+                                          const Shape& data_shape, const WeightSlice& data_slice) {
+  // One scale for each row is written [rows]; [1] is one for all.
+  const int axis = data_slice.axis;
+  const int64_t scales = axis < scale_shape.rank() ? scale_shape[axis] : 1;
+  if (scales == 1) return std::nullopt;
+  const int64_t block = ceil_div(data_shape[axis], scales);
+  if (data_slice.begin % block != 0 || data_slice.count % block != 0) {
+    cannot_shard(scale,
+                 fmt::format("a rank's part, elements {} to {} of axis {}, cuts a block of "
+                             "{} that shares a scale",
+                             data_slice.begin, data_slice.begin + data_slice.count, axis, block));
+  }
+  return WeightSlice{
+      .axis = axis, .begin = data_slice.begin / block, .count = data_slice.count / block};
+}
+
+}  // namespace octavo

@@ -1,0 +1,134 @@
+// Several ranks behind one runner: the same numbers, and an end by name where one fails.
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/rank_group.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "comm/comm.h"
+#include "runtime/tiny_runner.h"
+
+namespace octavo {
+namespace {
+
+using testing::HasSubstr;
+
+// What rank 1 does in its swiglu calls.
+enum class Fault { kNone, kThrow, kStall };
+std::atomic<Fault> fault{Fault::kNone};
+std::atomic<bool> release_stalled{false};
+
+const Kernel& swiglu() { return *cpu_registry().find("cpu_swiglu"); }
+
+void run_faulty(const Operands& operands, const LaunchContext& context) {
+  if (context.comm != nullptr && context.comm->place().rank == 1) {
+    if (fault == Fault::kThrow) throw Error(ErrorCategory::kInternal, "planted");
+    while (fault == Fault::kStall && !release_stalled)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  swiglu().run(operands, context);
+}
+
+const KernelRegistry& faulty_registry() {
+  static const KernelRegistry registry = [] {
+    static std::vector<Kernel> kernels(cpu_kernels().begin(), cpu_kernels().end());
+    for (Kernel& kernel : kernels) {
+      if (kernel.name == "cpu_swiglu") kernel.run = run_faulty;
+    }
+    KernelRegistry all;
+    all.add(kernels);
+    return all;
+  }();
+  return registry;
+}
+
+struct RankHost {
+  ThreadPool pool{1};
+  HostDevice device{pool};
+};
+
+class RankGroupTest : public testing::Test {
+ protected:
+  RankGroupTest() {
+    fault = Fault::kNone;
+    release_stalled = false;
+  }
+  ~RankGroupTest() override { release_stalled = true; }
+
+  static std::vector<RankImage> images(int64_t tp, int64_t pp) {
+    const ModelDir model = tiny_model(fp8_with_kv_cache());
+    BuildConfig limits = tiny_limits();
+    limits.tp_size = tp;
+    limits.pp_size = pp;
+    std::vector<RankImage> ranks;
+    for (Blueprint& rank : make_blueprints(model, limits, cpu_registry())) {
+      const auto host = std::make_shared<RankHost>();
+      ranks.push_back({std::make_shared<EngineImage>(
+                           build_image(model, std::move(rank), cpu_registry(), nullptr)),
+                       {host, &host->device}});
+    }
+    return ranks;
+  }
+
+  static std::unique_ptr<Runner> runner(int64_t tp, int64_t pp) {
+    return std::make_unique<Runner>(
+        images(tp, pp), faulty_registry(),
+        RunnerOptions{.num_blocks = 64, .stall_limit = std::chrono::milliseconds(300)});
+  }
+
+  // The message of the Error(kDevice) that a step ends with.
+  static std::string failure_of(Runner& runner) {
+    try {
+      logits_of(runner, tiny_ids(5));
+    } catch (const Error& error) {
+      EXPECT_EQ(error.category(), ErrorCategory::kDevice);
+      return error.what();
+    }
+    return "";
+  }
+};
+
+TEST_F(RankGroupTest, StagesGiveTheBitsOfOneRank) {
+  EXPECT_EQ(logits_of(*runner(1, 2), tiny_ids(40)), logits_of(*runner(1, 1), tiny_ids(40)));
+}
+
+TEST_F(RankGroupTest, TheKvPoolIsThatOfAllRanks) {
+  EXPECT_EQ(runner(1, 2)->kv_pool_bytes(), runner(1, 1)->kv_pool_bytes());
+  EXPECT_EQ(runner(2, 1)->kv_pool_bytes(), runner(1, 1)->kv_pool_bytes());
+  EXPECT_EQ(runner(4, 1)->kv_pool_bytes(), 2 * runner(1, 1)->kv_pool_bytes());  // 2 KV heads
+}
+
+TEST_F(RankGroupTest, AllRanksOfAnEngineAreNeeded) {
+  std::vector<RankImage> two = images(2, 1);
+  two.pop_back();
+  EXPECT_THROW(Runner(two, cpu_registry(), {}), Error);
+}
+
+TEST_F(RankGroupTest, ARankThatThrowsEndsTheStepByName) {
+  for (const auto& [tp, pp] : {std::pair{2, 1}, {4, 1}, {1, 2}, {2, 2}}) {
+    const auto ranks = runner(tp, pp);
+    fault = Fault::kThrow;
+    EXPECT_EQ(failure_of(*ranks), "rank 1 failed: planted");
+    fault = Fault::kNone;
+    EXPECT_EQ(failure_of(*ranks), "rank 1 failed: planted");  // of no use any more
+  }
+}
+
+TEST_F(RankGroupTest, ARankThatStallsEndsTheStepByNameAndIsNotWaitedFor) {
+  for (const auto& [tp, pp] : {std::pair{2, 1}, {1, 2}}) {
+    const auto start = std::chrono::steady_clock::now();
+    fault = Fault::kStall;
+    {
+      const auto ranks = runner(tp, pp);
+      EXPECT_THAT(failure_of(*ranks), HasSubstr("rank 1 stalled"));
+    }
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
+  }
+  release_stalled = true;
+}
+
+}  // namespace
+}  // namespace octavo
