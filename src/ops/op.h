@@ -28,17 +28,17 @@ enum class Op : uint8_t {
   kAttention,
   kSwiglu,
   kGatherRows,
+  kAllReduce,
+  kReduceScatter,
+  kAllGather,
+  kSend,
+  kRecv,
   kRoute,
   kPermute,
   kGroupedLinear,
   kGroupedQuantize,
   kGroupedSwiglu,
   kCombine,
-  kAllReduce,
-  kReduceScatter,
-  kAllGather,
-  kSend,
-  kRecv,
 };
 inline constexpr int kOpCount = 23;
 
