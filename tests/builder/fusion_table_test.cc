@@ -17,10 +17,10 @@ std::vector<std::string> enabled_names(const BuildConfig& options) {
 
 TEST(FusionTable, OrderAndSwitches) {
   using Names = std::vector<std::string>;
-  EXPECT_EQ(enabled_names({}),
-            (Names{"qkv", "gate_up", "rope_kv_append", "add_rms_norm", "quantize"}));
+  EXPECT_EQ(enabled_names({}), (Names{"qkv", "gate_up", "rope_kv_append", "add_rms_norm",
+                                      "quantize", "grouped_swiglu"}));
   EXPECT_EQ(enabled_names({.plugin_config = {.use_fused_mlp = false}}),
-            (Names{"qkv", "rope_kv_append", "add_rms_norm", "quantize"}));
+            (Names{"qkv", "rope_kv_append", "add_rms_norm", "quantize", "grouped_swiglu"}));
   EXPECT_EQ(enabled_names({.plugin_config = {.norm_quant_fusion = false}}),
             (Names{"qkv", "gate_up", "rope_kv_append", "add_rms_norm"}));
 }

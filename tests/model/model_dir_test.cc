@@ -85,8 +85,10 @@ TEST_F(ModelDirTest, UnknownArchitectureListsTheSupported) {
   nlohmann::json json = config();
   json["architectures"] = {"MambaForCausalLM"};
   write("config.json", json);
-  EXPECT_THAT(error(),
-              testing::HasSubstr("expected one of LlamaForCausalLM, got \"MambaForCausalLM\""));
+  EXPECT_THAT(
+      error(),
+      testing::AllOf(testing::HasSubstr("expected one of LlamaForCausalLM, MistralForCausalLM, "),
+                     testing::HasSubstr("got \"MambaForCausalLM\"")));
   json["architectures"] = {"LlamaForCausalLM"};
   json["model_type"] = "mistral";
   write("config.json", json);

@@ -112,6 +112,7 @@ struct Expected {
   double rounded(DType dtype, double value) const {
     const auto single = static_cast<float>(value);
     if (dtype == DType::kF32) return single;
+    if (dtype == DType::kI32) return value;
     if (dtype == DType::kBF16) return to_float(to_bf16(single));
     const float first = intermediate == DType::kBF16 ? to_float(to_bf16(single)) : single;
     return to_float(quantize(first, inverse_scale));

@@ -20,7 +20,9 @@ ModelConfig read_config(const nlohmann::json& json, const std::string& file) {
   ModelConfig config = read_common_config(json, file, {"sliding_window"});
   refuse_biases(config, file);
   const JsonObject object(json, file);
-  object.required("num_key_value_heads", "a count: the default of this family is not the heads");
+  if (!object.has("num_key_value_heads"))
+    throw bad_file(file, "num_key_value_heads",
+                   "missing; expected a count: this family has a default of its own");
   const bool absent = !json.contains("sliding_window");
   config.sliding_window =
       object.optional_int("sliding_window", kPositiveInt32).value_or(absent ? kDefaultWindow : 0);

@@ -30,9 +30,12 @@ ModelConfig read_config(const nlohmann::json& json, const std::string& file) {
   ModelConfig config = read_common_config(json, file, {"sliding_window", "num_local_experts"});
   refuse_biases(config, file);
   const JsonObject object(json, file);
-  object.required("num_key_value_heads", "a count: the default of this family is not the heads");
-  if (!object.has("rope_parameters"))
-    object.required("rope_theta", "a number: the default of this family is not 10000");
+  if (!object.has("num_key_value_heads"))
+    throw bad_file(file, "num_key_value_heads",
+                   "missing; expected a count: this family has a default of its own");
+  if (!object.has("rope_parameters") && !object.has("rope_theta"))
+    throw bad_file(file, "rope_theta",
+                   "missing; expected a number: this family has a default of its own");
   config.num_experts = object.required_int("num_local_experts", {1, 256});
   config.experts_per_token = object.required_int("num_experts_per_tok", {1, config.num_experts});
   config.sliding_window = object.optional_int("sliding_window", kPositiveInt32).value_or(0);

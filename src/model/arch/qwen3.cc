@@ -21,7 +21,9 @@ constexpr auto kTensors =
 ModelConfig read_config(const nlohmann::json& json, const std::string& file) {
   ModelConfig config = read_common_config(json, file, {"sliding_window"});
   if (config.mlp_bias) throw unsupported(file, "mlp_bias", "expected false");
-  JsonObject(json, file).required("head_dim", "a size: this family has no rule for it");
+  if (!JsonObject(json, file).has("head_dim"))
+    throw bad_file(file, "head_dim",
+                   "missing; expected a size: this family has a default of its own");
   read_optional_window(config, json, file);
   return config;
 }
