@@ -13,7 +13,8 @@ TEST(Blocks, LlamaTakesItsBiasesFromTheConfig) {
   for (const bool bias : {false, true}) {
     const ModelConfig config = family_config(llama, {{"attention_bias", bias}, {"mlp_bias", bias}});
     expect_table_is_the_program(llama, config);
-    for (const Call* call : calls_in_layer(llama.emit(config, {}), Op::kLinear, 0))
+    const Program program = llama.emit(config, {});
+    for (const Call* call : calls_in_layer(program, Op::kLinear, 0))
       EXPECT_EQ(call->inputs[4] != kNoTensor, bias) << call->module;
   }
 }

@@ -201,6 +201,7 @@ TEST(OpTest, EveryOperandIsChecked) {
       other.outputs[output].shape.push_back(Dim::constant(1));
       EXPECT_NE(message_of(other), "") << to_string(op);
     }
+    if (call.inputs.empty()) continue;
     CallSpec fewer = call;
     fewer.inputs.pop_back();
     EXPECT_NE(message_of(fewer).find("inputs and"), std::string::npos);
