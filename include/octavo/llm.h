@@ -2,10 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,6 +15,7 @@
 
 #include "octavo/config.h"
 #include "octavo/progress.h"
+#include "octavo/quantize.h"
 
 namespace octavo {
 
@@ -50,11 +53,70 @@ struct Completion {
   std::vector<TokenLogprob> logprobs;  // where asked for
 };
 
+// What the LLM class takes, by TensorRT-LLM's names.
+struct LLMArgs {
+  std::filesystem::path model;  // a 16-bit or quantized checkpoint, or an engine directory
+  int64_t tensor_parallel_size = 1;
+  int64_t pipeline_parallel_size = 1;
+  std::string dtype = "auto";        // auto, float32, bfloat16
+  std::string load_format = "auto";  // dummy: random weights, only config.json is read
+  BuildConfig build_config;          // of a checkpoint; an engine is as it was built
+  QuantConfig quant_config;          // of a 16-bit checkpoint
+  CalibConfig calib_config;
+  KvCacheConfig kv_cache_config;
+  std::string capacity_scheduler_policy = "guaranteed_no_evict";  // or max_utilization
+  int64_t max_batch_size = 0;       // of the run; 0: the engine's; never more
+  int64_t max_num_tokens = 0;       // of the run; 0: the engine's; never more
+  std::filesystem::path workspace;  // of the quantized checkpoint; empty: the temporary folder
+  int threads = 0;                  // 0: all
+};
+
+struct PromptInput {
+  std::string prompt;                     // used where there are no ids
+  std::vector<int32_t> prompt_token_ids;  // taken as they are
+  SamplingParams sampling;
+};
+
+// What a completion gained since the last piece.
+struct CompletionPiece {
+  std::string text;
+  std::vector<int32_t> token_ids;
+  std::vector<TokenLogprob> logprobs;
+};
+
+// A request under way. Copies share it; it goes on when all are gone. Any thread may call; what is
+// still running when the LLM goes ends with finish_reason "abort".
+class PendingCompletion {
+ public:
+  struct State;
+  explicit PendingCompletion(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+  // The next piece, waited for; nothing after the last. Without streaming there is one, the whole.
+  std::optional<CompletionPiece> next();
+  std::optional<CompletionPiece> try_next();  // the same without waiting
+  // Whether a piece, or the end, is there within this time.
+  bool wait_for(std::chrono::milliseconds timeout) const;
+  bool wait_end_for(std::chrono::milliseconds timeout) const;
+  bool ended() const;
+  bool has_piece() const;
+  Completion result() const;  // waits for the end
+  // Ends the request soon, with finish_reason "abort"; the tokens so far stay.
+  void cancel();
+  // Called on the engine's thread after every piece and at the end; it must be quick and not throw.
+  // Called once now where something is there already.
+  void on_piece(std::function<void()> callback);
+
+ private:
+  std::shared_ptr<State> state_;
+};
+
 class LLM {
  public:
-  // Called with the index of the prompt and the text that a token completed.
+  // Called on the engine's thread with the index of the prompt and the text that a token completed.
   using StreamCallback = std::function<void(size_t prompt, std::string_view text)>;
 
+  // Loads an engine; builds a checkpoint in memory, after quantizing it where quant_config asks.
+  LLM(const LLMArgs& args, Progress& progress);
   LLM(const ModelOptions& model, const RuntimeOptions& runtime, Progress& progress);
   ~LLM();
   LLM(LLM&&) noexcept;
@@ -69,6 +131,18 @@ class LLM {
   std::vector<Completion> generate(const std::vector<std::vector<int32_t>>& prompts,
                                    const SamplingParams& sampling,
                                    const StreamCallback& on_text = nullptr);
+
+  // The same with parameters of each prompt's own.
+  std::vector<Completion> generate(const std::vector<PromptInput>& inputs,
+                                   const StreamCallback& on_text = nullptr);
+
+  // Returns at once. Any thread may call. All inputs run or, where one can never run, none.
+  std::vector<PendingCompletion> generate_async(const std::vector<PromptInput>& inputs,
+                                                bool streaming = false);
+  PendingCompletion generate_async(const PromptInput& input, bool streaming = false);
+
+  // Writes the engine; the directory appears complete or not at all.
+  void save(const std::filesystem::path& engine_dir, Progress& progress, bool overwrite = false);
 
  private:
   struct State;

@@ -6,12 +6,47 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "octavo/progress.h"
 
 namespace octavo {
+
+// Quantization algorithms by TensorRT-LLM's names. One that this version has no format for is
+// refused with the list of those that it has.
+enum class QuantAlgo {
+  kNoQuant,
+  kFp8,
+  kFp8PerChannelPerToken,
+  kFp8BlockScales,
+  kW8A16,
+  kW4A16Awq,
+};
+
+// Error(kUnsupported) listing the supported names.
+QuantAlgo parse_quant_algo(std::string_view name);  // "FP8"
+std::string_view to_string(QuantAlgo algo);
+
+// How a 16-bit checkpoint is quantized before it is built. Neither algorithm: it is not.
+struct QuantConfig {
+  std::optional<QuantAlgo> quant_algo;           // of the linears
+  std::optional<QuantAlgo> kv_cache_quant_algo;  // kFp8
+  std::vector<std::string> exclude_modules;      // patterns with * and ?
+};
+
+// The texts that scales are taken from.
+struct CalibConfig {
+  std::string device = "cuda";  // without a CUDA device: the CPU, with one notice
+  // A file (JSON lines with `text`, or plain text); cnn_dailymail: the model samples its own set.
+  std::string calib_dataset = "cnn_dailymail";
+  int64_t calib_batches = 512;
+  int64_t calib_batch_size = 1;        // samples a batch
+  int64_t calib_max_seq_length = 512;  // tokens a sample
+  uint64_t random_seed = 1234;
+  int64_t tokenizer_max_seq_length = 2048;  // tokens
+};
 
 struct QuantizeOptions {
   std::filesystem::path model_dir;

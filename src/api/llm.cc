@@ -2,65 +2,99 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "octavo/llm.h"
 
-#include <algorithm>
-
+#include "api/engine_loop.h"
+#include "api/llm_args.h"
+#include "api/pending_completion.h"
+#include "api/save_engine.h"
 #include "api/session.h"
+#include "api/work_directory.h"
 
 namespace octavo {
 namespace {
 
-Completion completion_of(RequestOutput output, std::string prompt) {
-  Completion completion{.prompt = std::move(prompt),
-                        .prompt_token_ids = std::move(output.prompt_token_ids),
-                        .text = std::move(output.text),
-                        .token_ids = std::move(output.token_ids),
-                        .finish_reason = std::string(to_string(output.finish_reason)),
-                        .error = std::move(output.error)};
-  for (SampledToken& token : output.logprobs) {
-    completion.logprobs.push_back({token.token, token.logprob, std::move(token.top_logprobs)});
-  }
-  return completion;
+// The checkpoint that `args` are run from: quantized into `work` where they ask for it.
+ModelOptions ready_model(const LLMArgs& args, std::unique_ptr<WorkDirectory>& work,
+                         Progress& progress) {
+  ModelOptions options = model_options(args);
+  std::optional<QuantizeOptions> quantization = quantize_options(args);
+  if (!quantization) return options;
+  work = std::make_unique<WorkDirectory>(args.workspace);
+  options.model_dir = quantization->output_dir = work->path() / "quantized";
+  quantize(*quantization, progress);
+  return options;
+}
+
+std::vector<PromptInput> inputs_of(const std::vector<std::string>& prompts,
+                                   const SamplingParams& sampling) {
+  std::vector<PromptInput> inputs;
+  for (const std::string& prompt : prompts)
+    inputs.push_back({.prompt = prompt, .sampling = sampling});
+  return inputs;
 }
 
 }  // namespace
 
 struct LLM::State {
+  std::unique_ptr<WorkDirectory> work;  // outlives the session, whose weights may be mapped from it
+  ModelOptions model;
   Session session;
+  std::shared_ptr<EngineLoop> loop = std::make_shared<EngineLoop>(session.engine());
 
-  std::vector<Completion> run(std::vector<Request> requests, const StreamCallback& on_text) {
-    std::vector<Completion> completions(requests.size());
-    for (size_t i = 0; i < requests.size(); ++i) {
-      if (on_text) {
-        requests[i].on_token = [&on_text, i](const TokenUpdate& update) {
-          if (!update.text.empty()) on_text(i, update.text);
-        };
-      }
-      requests[i].on_finish = [&completions, i, prompt = requests[i].prompt](RequestOutput output) {
-        completions[i] = completion_of(std::move(output), prompt);
-      };
-    }
-    submit_all(std::move(requests));
-    session.engine().run_until_idle();
-    return completions;
+  ~State() { loop->stop(); }
+
+  Request request_of(const PromptInput& input) const {
+    if (input.prompt_token_ids.empty()) session.model().required_tokenizer();
+    return {.prompt = input.prompt,
+            .prompt_token_ids = input.prompt_token_ids,
+            .sampling = input.sampling};
   }
 
-  // All or none: where one is refused, those before it leave the engine again, and their callbacks
-  // with them.
-  void submit_all(std::vector<Request> requests) {
-    std::vector<RequestId> submitted;
-    try {
-      for (Request& request : requests)
-        submitted.push_back(session.engine().submit(std::move(request)));
-    } catch (...) {
-      for (const RequestId id : submitted) session.engine().abort(id);
-      session.engine().run_until_idle();
-      throw;
+  std::vector<PendingCompletion> start(std::vector<Request> requests, bool streaming) {
+    std::vector<std::shared_ptr<PendingCompletion::State>> states;
+    for (Request& request : requests) states.push_back(attach(request, streaming));
+    return start(std::move(requests), std::move(states));
+  }
+
+  std::vector<PendingCompletion> start(
+      std::vector<Request> requests,
+      std::vector<std::shared_ptr<PendingCompletion::State>> states) {
+    const std::vector<RequestId> ids = loop->submit(std::move(requests));
+    std::vector<PendingCompletion> pending;
+    for (size_t i = 0; i < ids.size(); ++i) {
+      states[i]->cancel = [weak = std::weak_ptr(loop), id = ids[i]] {
+        if (const std::shared_ptr<EngineLoop> alive = weak.lock()) alive->abort(id);
+      };
+      pending.emplace_back(std::move(states[i]));
     }
+    return pending;
+  }
+
+  std::vector<Completion> run(std::vector<Request> requests, const StreamCallback& on_text) {
+    std::vector<std::shared_ptr<PendingCompletion::State>> states;
+    for (size_t i = 0; i < requests.size(); ++i) {
+      states.push_back(attach(requests[i], /*streaming=*/false));
+      if (!on_text) continue;
+      requests[i].on_token = [&on_text, i](const TokenUpdate& update) {
+        if (!update.text.empty()) on_text(i, update.text);
+      };
+    }
+    std::vector<Completion> completions;
+    for (const PendingCompletion& pending : start(std::move(requests), std::move(states)))
+      completions.push_back(pending.result());
+    loop->rethrow_failure();
+    return completions;
   }
 };
 
+LLM::LLM(const LLMArgs& args, Progress& progress) {
+  const RuntimeOptions runtime = runtime_options(args);
+  std::unique_ptr<WorkDirectory> work;
+  const ModelOptions model = ready_model(args, work, progress);
+  state_.reset(new State{std::move(work), model, Session(model, runtime, progress)});
+}
+
 LLM::LLM(const ModelOptions& model, const RuntimeOptions& runtime, Progress& progress)
-    : state_(std::make_unique<State>(State{Session(model, runtime, progress)})) {}
+    : state_(new State{nullptr, model, Session(model, runtime, progress)}) {}
 LLM::~LLM() = default;
 LLM::LLM(LLM&&) noexcept = default;
 LLM& LLM::operator=(LLM&&) noexcept = default;
@@ -68,11 +102,7 @@ LLM& LLM::operator=(LLM&&) noexcept = default;
 std::vector<Completion> LLM::generate(const std::vector<std::string>& prompts,
                                       const SamplingParams& sampling,
                                       const StreamCallback& on_text) {
-  state_->session.model().required_tokenizer();
-  std::vector<Request> requests;
-  for (const std::string& prompt : prompts)
-    requests.push_back({.prompt = prompt, .sampling = sampling});
-  return state_->run(std::move(requests), on_text);
+  return generate(inputs_of(prompts, sampling), on_text);
 }
 
 std::vector<Completion> LLM::generate(const std::vector<std::vector<int32_t>>& prompts,
@@ -82,6 +112,28 @@ std::vector<Completion> LLM::generate(const std::vector<std::vector<int32_t>>& p
   for (const std::vector<int32_t>& ids : prompts)
     requests.push_back({.prompt_token_ids = ids, .sampling = sampling});
   return state_->run(std::move(requests), on_text);
+}
+
+std::vector<Completion> LLM::generate(const std::vector<PromptInput>& inputs,
+                                      const StreamCallback& on_text) {
+  std::vector<Request> requests;
+  for (const PromptInput& input : inputs) requests.push_back(state_->request_of(input));
+  return state_->run(std::move(requests), on_text);
+}
+
+std::vector<PendingCompletion> LLM::generate_async(const std::vector<PromptInput>& inputs,
+                                                   bool streaming) {
+  std::vector<Request> requests;
+  for (const PromptInput& input : inputs) requests.push_back(state_->request_of(input));
+  return state_->start(std::move(requests), streaming);
+}
+
+PendingCompletion LLM::generate_async(const PromptInput& input, bool streaming) {
+  return generate_async(std::vector{input}, streaming).front();
+}
+
+void LLM::save(const std::filesystem::path& engine_dir, Progress& progress, bool overwrite) {
+  save_engine(state_->model, engine_dir, overwrite, progress);
 }
 
 }  // namespace octavo
