@@ -55,7 +55,8 @@ def config_of(values):
 
 def model_of(values, state=None):
     config = config_of(values)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", torch_dtype=torch.float64)
+    config._experts_implementation = "eager"  # others compute in float32 at most
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=torch.float64)
     if state is not None:
         model.load_state_dict(state)
     return model.eval()
