@@ -1,8 +1,8 @@
 // Greedy continuations of the first tokens of documents, as JSON: for comparing devices.
 // SPDX-License-Identifier: Apache-2.0
 //
-// greedy_tool MODEL_DIR DATASET DEVICE [deterministic] [batch=N] [without=KERNEL] [dtype=T]: 32
-// tokens after the first 64 of each of 32 documents, N at a time.
+// greedy_tool MODEL_DIR DATASET DEVICE [deterministic] [batch=N] [without=KERNEL,KERNEL] [dtype=T]:
+// 32 tokens after the first 64 of each of 32 documents, N at a time.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
@@ -30,10 +30,11 @@ struct Settings {
   std::string dtype = "auto";
 };
 
-KernelRegistry registry_without(const std::string& name) {
+KernelRegistry registry_without(const std::string& names) {
   KernelRegistry registry;
   for (const Kernel& kernel : kernel_registry().all()) {
-    if (kernel.name != name) registry.add({&kernel, 1});
+    const bool left_out = ("," + names + ",").find(fmt::format(",{},", kernel.name)) != names.npos;
+    if (!left_out) registry.add({&kernel, 1});
   }
   if (const DeviceKernels* beside = kernel_registry().beside(DeviceType::kCuda))
     registry.add(*beside);
@@ -100,7 +101,7 @@ int main(int argc, char** argv) {
   if (argc < 4) {
     fmt::print(stderr,
                "usage: greedy_tool MODEL_DIR DATASET DEVICE [deterministic] [batch=N] "
-               "[without=KERNEL] [dtype=T]\n");
+               "[without=KERNEL,KERNEL] [dtype=T]\n");
     return 2;
   }
   try {
