@@ -23,7 +23,7 @@ class TensorParallel {
  public:
   TensorParallel(Draft& draft, std::span<const ModelTensor> tensors, const ModelConfig& config,
                  const RankPlace& place)
-      : program_(draft.program), config_(config), place_(place) {
+      : draft_(draft), program_(draft.program), config_(config), place_(place) {
     for (const ModelTensor& tensor : tensors) by_name_[tensor.name] = &tensor;
   }
 
@@ -36,10 +36,10 @@ class TensorParallel {
   }
 
  private:
+  // How the Program's weight is cut; null where it is whole.
   const WeightSlice* slice_of(TensorId weight) const {
-    if (weight == kNoTensor) return nullptr;
-    const auto it = slices_.find(program_.tensor(weight).name);
-    return it == slices_.end() ? nullptr : &it->second;
+    const auto it = cuts_.find(program_.tensor(weight).name);
+    return it == cuts_.end() ? nullptr : &it->second;
   }
 
   // This rank's part of an axis that holds `extent` elements.
@@ -62,18 +62,27 @@ class TensorParallel {
     for (ProgramTensor& tensor : program_.tensors) {
       if (tensor.kind == TensorKind::kCache)
         tensor.shape[1].value = kv_heads_of_rank(config_.num_kv_heads, place_.tp_size);
-      const auto entry = by_name_.find(tensor.name);
-      if (tensor.kind != TensorKind::kWeight || entry == by_name_.end()) continue;
-      const ModelTensor& model = *entry->second;
-      if (model.shard == ShardAxis::kReplicated) continue;
-      if (is_vocabulary(model.role) && !shards_vocabulary(config_, place_.tp_size)) continue;
-      const int axis = model.shard == ShardAxis::kRows ? 0 : 1;
-      whole_[tensor.name] = evaluate(tensor.shape, {});
-      Dim& dim = tensor.shape[static_cast<size_t>(axis)];
-      const WeightSlice slice = part_of(model, axis, dim.value);
-      dim.value = slice.count;
-      slices_[tensor.name] = slice;
+      if (tensor.kind == TensorKind::kWeight) slice_weight(tensor);
     }
+  }
+
+  // A weight that stacks those of all experts has their axis in front.
+  void slice_weight(ProgramTensor& tensor) {
+    const std::vector<std::string> parts = draft_.parts_of(tensor.name);
+    const auto entry = by_name_.find(parts.front());
+    if (entry == by_name_.end()) return;
+    const ModelTensor& model = *entry->second;
+    if (model.shard == ShardAxis::kReplicated) return;
+    if (is_vocabulary(model.role) && !shards_vocabulary(config_, place_.tp_size)) return;
+    const int axis = model.shard == ShardAxis::kRows ? 0 : 1;
+    const int stacked_axis = axis + static_cast<int>(tensor.shape.size()) - model.shape.rank();
+    whole_[tensor.name] = evaluate(tensor.shape, {});
+    Dim& dim = tensor.shape[static_cast<size_t>(stacked_axis)];
+    WeightSlice slice = part_of(model, axis, dim.value);
+    dim.value = slice.count;
+    for (const std::string& part : parts) slices_[part] = slice;
+    slice.axis = stacked_axis;
+    cuts_[tensor.name] = slice;
   }
 
   void slice_scale(TensorId id, const Shape& data, const WeightSlice& slice) {
@@ -82,6 +91,8 @@ class TensorParallel {
     const auto [whole, added] = whole_.try_emplace(scale.name, evaluate(scale.shape, {}));
     const auto cut = slice_of_scale(scale.name, whole->second, data, slice);
     if (!cut) return;
+    if (draft_.parts.contains(scale.name))
+      cannot_shard(scale.name, "scales of experts are not cut");
     slices_[scale.name] = *cut;
     scale.shape[static_cast<size_t>(cut->axis)].value = cut->count;
   }
@@ -98,6 +109,15 @@ class TensorParallel {
         params.num_kv_heads = kv_heads_of_rank(params.num_kv_heads, place_.tp_size);
         return add(std::move(call));
       }
+      case Op::kGroupedLinear:
+        return shard_grouped_linear(std::move(call));
+      case Op::kCombine:  // a sum of its rows: what ranks must add they add once, for fewer rows
+        if (partial_.contains(call.inputs[0]))
+          return add_with(std::move(call), Op::kAllReduce, Role::kReduce);
+        return add(std::move(call));
+      case Op::kRoute:  // every rank routes alike, by the whole hidden state
+      case Op::kPermute:
+      case Op::kGroupedQuantize:
       case Op::kRmsNorm:
       case Op::kAdd:
       case Op::kQuantize:
@@ -132,6 +152,16 @@ class TensorParallel {
     add_with(std::move(call), Op::kAllReduce, Role::kReduce);
   }
 
+  void shard_grouped_linear(Call call) {
+    const TensorId weight = call.inputs[kLinearWeight];
+    if (const WeightSlice* slice = slice_of(weight)) {
+      const Shape& whole = whole_.at(program_.tensor(weight).name);
+      slice_scale(call.inputs[kLinearWeightScale], whole, *slice);
+      if (slice->axis == 2) partial_.insert(call.outputs[0]);
+    }
+    add(std::move(call));
+  }
+
   // The call, and behind it one that makes the whole result of its part.
   void add_with(Call call, Op op, Role role) {
     const TensorId whole = call.outputs[0];
@@ -161,11 +191,14 @@ class TensorParallel {
     program_.calls.push_back(std::move(call));
   }
 
+  const Draft& draft_;
   Program& program_;
   const ModelConfig& config_;
   const RankPlace& place_;
   std::map<std::string, const ModelTensor*> by_name_;
-  std::map<std::string, Shape> whole_;  // of what is cut
+  std::map<std::string, Shape> whole_;       // of what is cut
+  std::map<std::string, WeightSlice> cuts_;  // by weight of the Program
+  std::set<TensorId> partial_;               // rows of experts that ranks have yet to sum
   WeightSlices slices_;
 };
 

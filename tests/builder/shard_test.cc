@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "builder/draft_support.h"
+#include "model/tiny_moe.h"
 
 namespace octavo {
 namespace {
@@ -99,6 +100,28 @@ TEST(Shard, BothAtOnce) {
   EXPECT_EQ(program.calls.front().op, Op::kRecv);
   EXPECT_EQ(calls_of(program, Op::kAllReduce).size(), 2u);
   EXPECT_EQ(calls_of(program, Op::kAllGather).size(), 1u);
+}
+
+// Every expert's intermediate columns are cut; the weighted sum of partial rows is what is reduced.
+TEST(Shard, ExpertsAreCutAlikeAndReducedOnceAToken) {
+  const ModelDir model = tiny_moe(fp8_with_kv_cache());
+  Draft draft = draft_program(model, {});
+  const WeightSlices slices = shard(draft, model_tensors(*model.architecture, model.config),
+                                    model.config, {.tp_size = 2, .rank = 1});
+  const int64_t half = model.config.intermediate_size / 2;
+  for (const char* expert : {"0", "1"}) {
+    const std::string at = fmt::format("model.layers.0.block_sparse_moe.experts.{}.", expert);
+    EXPECT_EQ(slices.at(at + "w1.weight"), (WeightSlice{0, half, half}));
+    EXPECT_EQ(slices.at(at + "w2.weight"), (WeightSlice{1, half, half}));
+  }
+  const Program& program = draft.program;
+  const size_t layers = static_cast<size_t>(model.config.num_layers);
+  const size_t of_embedding = shards_vocabulary(model.config, 2) ? 1 : 0;
+  EXPECT_EQ(calls_of(program, Op::kAllReduce).size(), of_embedding + 2 * layers);
+  for (size_t i = 0; i + 1 < program.calls.size(); ++i) {
+    if (program.calls[i].op != Op::kCombine) continue;
+    EXPECT_EQ(program.calls[i + 1].op, Op::kAllReduce);
+  }
 }
 
 TEST(Shard, PartsThatAreNotEqualAreRefused) {

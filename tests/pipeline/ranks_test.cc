@@ -11,6 +11,7 @@
 #include "api/registry.h"
 #include "builder/build.h"
 #include "model/edited_weights.h"
+#include "model/tiny_moe.h"
 #include "pipeline/pipeline_case.h"
 #include "runtime/runner.h"
 
@@ -20,20 +21,22 @@ namespace {
 using testing::HasSubstr;
 using Logits = std::vector<float>;
 
-// The embedded model, or the shapes of tiny-70b with dummy weights; as it is, or FP8 with FP8 KV.
+enum class Model { kPocketLlama, kTiny70b, kTinyMoe };  // the embedded one; shapes, dummy weights
 struct Case {
-  bool dummy = false;
-  bool fp8 = false;
+  Model model;
+  bool fp8 = false;  // linears and KV cache
 };
 
 ModelDir model_of(const Case& one) {
-  if (!one.dummy) return open_model_dir(one.fp8 ? quantized_dir() : kModelDir);
+  if (one.model == Model::kPocketLlama)
+    return open_model_dir(one.fp8 ? quantized_dir() : kModelDir);
   CheckpointQuantization quantization;
   if (one.fp8) {
     quantization.method = "modelopt";
     quantization.weights = quantization.kv_cache.emplace(kFp8PerTensor);
     quantization.exclude_modules = {"lm_head"};
   }
+  if (one.model == Model::kTinyMoe) return tiny_moe(quantization);
   return open_model_dir(OCTAVO_SOURCE_DIR "/configs/tiny-70b", LoadFormat::kDummy, quantization);
 }
 
@@ -55,7 +58,8 @@ Logits logits_of(const ModelDir& model, int64_t tp_size, int64_t pp_size) {
   }
   Runner runner(std::move(ranks), kernel_registry(), {.num_blocks = 4});
   TokenIds ids;
-  for (int32_t i = 0; i < 21; ++i) ids.push_back(6 + 131 * i % 4000);
+  const auto vocabulary = static_cast<int32_t>(model.config.vocab_size);
+  for (int32_t i = 0; i < 21; ++i) ids.push_back(6 + 131 * i % std::min(4000, vocabulary - 6));
   Logits all;
   runner.visit_logits(ids, [&](int64_t, std::span<const float> row) {
     all.insert(all.end(), row.begin(), row.end());
@@ -122,13 +126,18 @@ TEST_P(Ranks, StagesAreBitEqualAndTensorParallelRanksWithinTheBoundOfTheirSums) 
   RecordProperty("bound", fmt::format("{:.3g}", bound));
 }
 
+std::string name_of(const testing::TestParamInfo<Case>& info) {
+  constexpr const char* kNames[] = {"PocketLlama", "Tiny70b", "TinyMoe"};
+  return std::string(kNames[static_cast<int>(info.param.model)]) +
+         (info.param.fp8 ? "Fp8" : "Float32");
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, Ranks,
-                         testing::Values(Case{false, false}, Case{false, true}, Case{true, false},
-                                         Case{true, true}),
-                         [](const auto& info) {
-                           return std::string(info.param.dummy ? "Tiny70b" : "PocketLlama") +
-                                  (info.param.fp8 ? "Fp8" : "Float32");
-                         });
+                         testing::Values(Case{Model::kPocketLlama, false},
+                                         Case{Model::kPocketLlama, true},
+                                         Case{Model::kTiny70b, false}, Case{Model::kTiny70b, true},
+                                         Case{Model::kTinyMoe, false}),
+                         name_of);
 
 // Several sequences of different lengths, block reuse and all: the scheduler knows of no ranks.
 TEST(RankTokens, StagesAndEngineFilesGiveTheTokensOfOneRank) {
