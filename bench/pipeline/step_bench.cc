@@ -3,7 +3,7 @@
 //
 // step_bench MODEL_DIR [octavo's model options as NAME=VALUE …]: dummy weights; prints one JSON
 // object. Options: device, qformat, kv_cache_dtype, context, batch (a list), prefill (a list),
-// tokens_per_block, low_latency_gemm_plugin.
+// tokens_per_block, low_latency_gemm_plugin, steps (that are timed; few where a profiler looks on).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,6 +23,7 @@ namespace {
 
 constexpr int kWarmSteps = 3;
 constexpr int kSteps = 30;
+constexpr int kPrompts = 7;
 
 using Settings = std::map<std::string, std::string>;
 
@@ -33,14 +34,20 @@ std::vector<int64_t> numbers(const std::string& list) {
   return values;
 }
 
+int64_t largest(const std::vector<int64_t>& values) {
+  return values.empty() ? 1 : *std::max_element(values.begin(), values.end());
+}
+
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 class StepBench {
  public:
-  StepBench(const LoadedModel& model, int64_t context, int64_t max_batch, int64_t max_tokens)
-      : runner_(model.image, kernel_registry(), *model.device,
+  StepBench(const LoadedModel& model, int64_t context, int steps, int64_t max_batch,
+            int64_t max_tokens)
+      : steps_(steps),
+        runner_(model.image, kernel_registry(), *model.device,
                 {.max_batch_size = max_batch, .max_num_tokens = max_tokens}),
         context_(context) {
     greedy_.ignore_eos = true;
@@ -51,24 +58,24 @@ class StepBench {
     for (int i = 0; i < kWarmSteps; ++i) run(decode_step(batch, i == 0));
     const double start = now();
     runner_.launch(decode_step(batch, false));
-    for (int i = 1; i < kSteps; ++i) {
+    for (int i = 1; i < steps_; ++i) {
       runner_.launch(decode_step(batch, false));
       runner_.wait();
     }
     runner_.wait();
-    return 1e3 * (now() - start) / kSteps;
+    return 1e3 * (now() - start) / steps_;
   }
 
   // Milliseconds from the launch of a prompt to its first token, the median.
   double prefill(int64_t tokens) {
     std::vector<double> times;
-    for (int i = 0; i < kWarmSteps + 7; ++i) {
+    for (int i = 0; i < kWarmSteps + std::min(kPrompts, steps_); ++i) {
       const double start = now();
       run(prefill_step(tokens));
       if (i >= kWarmSteps) times.push_back(1e3 * (now() - start));
     }
-    std::nth_element(times.begin(), times.begin() + 3, times.end());
-    return times[3];
+    std::sort(times.begin(), times.end());
+    return times[times.size() / 2];
   }
 
   bool fits(int64_t batch) const {
@@ -110,6 +117,7 @@ class StepBench {
     return {.id = next_id_++, .sequences = {sequence}, .num_tokens = tokens};
   }
 
+  int steps_;
   Runner runner_;
   int64_t context_;
   SamplingParams greedy_;
@@ -124,14 +132,14 @@ void run(const std::string& model_dir, Settings settings) {
   const int64_t context = std::stoll(setting("context", "3072"));
   const std::vector<int64_t> batches = numbers(setting("batch", "1,16,64,256"));
   const std::vector<int64_t> prompts = numbers(setting("prefill", "2048"));
-  const int64_t longest = std::max(context, *std::max_element(prompts.begin(), prompts.end()));
+  const int64_t longest = std::max(context, largest(prompts));
   ModelOptions options{.model_dir = model_dir, .load_format = "dummy"};
   options.qformat = setting("qformat", "fp8");
   BuildConfig& config = options.build_config;
   config.device = setting("device", "auto");
   config.kv_cache_dtype = setting("kv_cache_dtype", options.qformat == "fp8" ? "fp8" : "auto");
   config.max_seq_len = longest + 1;
-  config.max_batch_size = *std::max_element(batches.begin(), batches.end());
+  config.max_batch_size = largest(batches);
   config.max_num_tokens = std::max(longest, config.max_batch_size);
   config.tokens_per_block = std::stoll(setting("tokens_per_block", "64"));
   config.plugin_config.low_latency_gemm_plugin =
@@ -144,7 +152,8 @@ void run(const std::string& model_dir, Settings settings) {
                                    {"settings", settings},
                                    {"device", model.device->properties().name},
                                    {"load_s", now() - start}};
-  StepBench bench(model, context, config.max_batch_size, config.max_num_tokens);
+  const int steps = std::max(1, std::stoi(setting("steps", std::to_string(kSteps).c_str())));
+  StepBench bench(model, context, steps, config.max_batch_size, config.max_num_tokens);
   report["start_s"] = now() - start;
   for (const int64_t batch : batches) {
     if (!bench.fits(batch)) continue;

@@ -77,6 +77,7 @@ Json kernels_json(const std::vector<Plan>& plans) {
                        {"role", to_string(call.role)},
                        {"op", to_string(call.op)},
                        {"kernel", plan.kernels[i]}});
+      if (!plan.tactics[i].empty()) calls.back()["tactic"] = plan.tactics[i];
       if (plan.kernel_us[i] > 0) calls.back()["us"] = plan.kernel_us[i];
     }
     json.push_back({{"kind", plan.kind == PlanKind::kDecode ? "decode" : "mixed"},

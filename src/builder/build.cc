@@ -109,7 +109,7 @@ KernelTime choose_kernel(const Problem& problem, const KernelRegistry& registry,
   if (target.deterministic)
     std::erase_if(candidates, [](const Kernel* k) { return !k->traits.batch_invariant; });
   drop_plugins(candidates, problem, target);
-  if (target.timer != nullptr && candidates.size() > 1 && KernelTimer::measures(problem)) {
+  if (target.timer != nullptr && KernelTimer::measures(problem)) {
     const std::vector<KernelTime>& times = target.timer->time(problem, candidates);
     if (!times.empty()) return times.front();
   }
@@ -132,10 +132,14 @@ Plan make_plan(const Program& program, Plan bucket, const EngineConfig& config,
   for (const Call& call : program.calls) {
     const KernelTime choice = choose_kernel(problem_of(program, call, maxima), registry, target);
     bucket.kernels.emplace_back(choice.kernel->name);
+    bucket.tactics.push_back(choice.tactic);
     bucket.kernel_us.push_back(choice.us);
   }
   return bucket;
 }
+
+// Below it a mixed step's time hardly falls with its tokens.
+constexpr int64_t kSmallestMixed = 512;
 
 // Upper ends of the ranges of tokens that are planned each for itself. The CPU has one: its kernels
 // do not change with the number of tokens.
@@ -149,6 +153,10 @@ std::vector<Plan> token_buckets(const EngineConfig& config, const BuildConfig& o
         buckets.push_back({.kind = PlanKind::kDecode, .max_tokens = tokens});
     }
     buckets.push_back({.kind = PlanKind::kDecode, .max_tokens = most});
+    if (options.plugin_config.multiple_profiles) {
+      for (int64_t tokens = kSmallestMixed; tokens < config.max_num_tokens; tokens *= 2)
+        buckets.push_back({.kind = PlanKind::kMixed, .max_tokens = tokens});
+    }
   }
   buckets.push_back({.kind = PlanKind::kMixed, .max_tokens = config.max_num_tokens});
   return buckets;

@@ -14,6 +14,7 @@ namespace octavo {
 namespace {
 
 constexpr int kReplays = 5;
+constexpr int64_t kCalls = 6;  // in a graph, at least
 constexpr int64_t kAlignment = 1024;
 constexpr int64_t kPatternBytes = int64_t{4} << 20;
 
@@ -77,7 +78,8 @@ TensorView KernelTimer::random_tensor(const Problem::Operand& operand, int64_t& 
   return view;
 }
 
-double KernelTimer::time_one(const Kernel& kernel, const Problem& problem) {
+double KernelTimer::time_one(const Kernel& kernel, const std::string& tactic,
+                             const Problem& problem) {
   const int64_t weight_bytes = bytes_of(problem.inputs[1]);
   const int64_t copies = 1 + 3 * device_.properties().l2_bytes / std::max<int64_t>(weight_bytes, 1);
   int64_t needed = copies * weight_bytes;
@@ -95,8 +97,9 @@ double KernelTimer::time_one(const Kernel& kernel, const Problem& problem) {
   const LaunchContext context{
       .pool = device_.pool(),
       .stream = device_.stream(),
-      .workspace = {weights + copies * weight_bytes, static_cast<size_t>(workspace_bytes)}};
-  const int64_t calls = std::max<int64_t>(copies, 10);
+      .workspace = {weights + copies * weight_bytes, static_cast<size_t>(workspace_bytes)},
+      .tactic = tactic};
+  const int64_t calls = std::max(copies, kCalls);
   const auto run = [&] {
     for (int64_t i = 0; i < calls; ++i) {
       inputs[1].data = weights + i % copies * weight_bytes;
@@ -123,7 +126,13 @@ const std::vector<KernelTime>& KernelTimer::time(const Problem& problem,
   for (const Kernel* kernel : candidates) {
     if (kernel->traits.fallback && candidates.size() > 1) continue;
     try {
-      it->second.push_back({kernel, time_one(*kernel, problem)});
+      std::vector<std::string> tactics;
+      if (kernel->tactics != nullptr) tactics = kernel->tactics(problem);
+      if (tactics.empty()) tactics.emplace_back();
+      for (std::string& tactic : tactics) {
+        const double us = time_one(*kernel, tactic, problem);
+        it->second.push_back({.kernel = kernel, .tactic = std::move(tactic), .us = us});
+      }
     } catch (const Error& error) {
       if (error.category() != ErrorCategory::kUnsupported) throw;
     }

@@ -15,7 +15,8 @@ namespace octavo {
 
 struct KernelTime {
   const Kernel* kernel = nullptr;
-  double us = 0;  // of one call, weights cold
+  std::string tactic;  // of the kernel; empty: its own choice
+  double us = 0;       // of one call, weights cold
 };
 
 // Linears alone are measured: their candidates differ with every size, where those of the other
@@ -26,12 +27,13 @@ class KernelTimer {
 
   static bool measures(const Problem& problem) { return problem.op == Op::kLinear; }
 
-  // Fastest first; a candidate that cannot run after all is left out.
+  // Every candidate with every tactic of its own, fastest first; a candidate that cannot run after
+  // all is left out.
   const std::vector<KernelTime>& time(const Problem& problem,
                                       std::span<const Kernel* const> candidates);
 
  private:
-  double time_one(const Kernel& kernel, const Problem& problem);
+  double time_one(const Kernel& kernel, const std::string& tactic, const Problem& problem);
   TensorView random_tensor(const Problem::Operand& operand, int64_t& offset);
   void reserve(int64_t bytes);
 

@@ -43,6 +43,7 @@ struct LaunchContext {
   void* stream = nullptr;            // CUDA kernels: cudaStream_t
   bool programmatic_launch = false;  // wait on the grid dependency (PDL)
   std::span<std::byte> workspace;    // at least what `workspace` asked for
+  std::string_view tactic;           // one of `tactics`; empty: the kernel's own choice
   Communicator* comm = nullptr;      // of this rank; null where it runs alone
 };
 
@@ -74,6 +75,10 @@ struct Kernel {
   Verdict (*supports)(const Problem&);
   int64_t (*workspace)(const Problem&);  // bytes; may be null: none
   void (*run)(const Operands&, const LaunchContext&);
+  // Ways to run it that differ in speed and in the order of sums alone, for a builder to measure.
+  // A tactic that does not fit is the kernel's own choice: it may come from another version's
+  // engine file. May be null: none.
+  std::vector<std::string> (*tactics)(const Problem&) = nullptr;
 };
 
 // What kernels are asked to run on.

@@ -25,6 +25,7 @@ struct Plan {
   int64_t max_tokens = 0;  // of one step
   Program program;
   std::vector<std::string> kernels;  // one a call
+  std::vector<std::string> tactics;  // one a call, of its kernel; empty: the kernel's own choice
   std::vector<double> kernel_us;     // one a call, as measured by the builder; 0: it was ranked
 
   // The largest step of this plan within an engine's. Every sequence of a decode step has one

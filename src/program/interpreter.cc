@@ -43,6 +43,11 @@ Interpreter::Interpreter(const Program& program, std::vector<const Kernel*> kern
   bound_.resize(program.tensors.size());
 }
 
+void Interpreter::set_tactics(std::span<const std::string> tactics) {
+  OCTAVO_CHECK(tactics.size() == kernels_.size());
+  tactics_ = tactics;
+}
+
 void Interpreter::bind(TensorId id, const TensorView& view) {
   OCTAVO_CHECK(program_.tensor(id).kind != TensorKind::kActivation &&
                view.dtype == program_.tensor(id).dtype);
@@ -84,6 +89,7 @@ void Interpreter::run(const SymbolValues& sizes, size_t begin, size_t end,
     for (const TensorId id : call.inputs) inputs.push_back(view(id, sizes));
     for (const TensorId id : call.outputs) outputs.push_back(view(id, sizes));
     const Operands operands{.inputs = inputs, .outputs = outputs, .params = &call.params};
+    if (!tactics_.empty()) context.tactic = tactics_[i];
     context.programmatic_launch = i > begin && kernels_[i]->traits.programmatic;
     kernels_[i]->run(operands, context);
     if (observer) observer(call, operands);

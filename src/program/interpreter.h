@@ -45,6 +45,9 @@ class Interpreter {
   // Program in each run.
   void bind(TensorId id, const TensorView& view);
 
+  // One a call, as ops/kernel.h says; they outlive the interpreter.
+  void set_tactics(std::span<const std::string> tactics);
+
   // Of the rank that runs this Program; null: it runs alone.
   void set_comm(Communicator* comm) { comm_ = comm; }
 
@@ -60,6 +63,7 @@ class Interpreter {
  private:
   const Program& program_;
   std::vector<const Kernel*> kernels_;
+  std::span<const std::string> tactics_;  // empty, or one a call
   MemoryPlan plan_;
   Device& device_;
   ProgramMemory memory_;

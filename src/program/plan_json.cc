@@ -191,6 +191,7 @@ json to_json(const Plan& plan) {
   return {{"kind", plan.kind == PlanKind::kDecode ? "decode" : "mixed"},
           {"max_tokens", plan.max_tokens},
           {"kernels", plan.kernels},
+          {"tactics", plan.tactics},
           {"kernel_us", plan.kernel_us},
           {"program", program_json(plan.program)}};
 }
@@ -202,12 +203,15 @@ Plan plan_from_json(const json& value, const std::string& file) {
   plan.kind = static_cast<PlanKind>(index_of(kPlanKinds, object.required("kind")));
   plan.max_tokens = object.required_int("max_tokens", {1, 1 << 24});
   plan.kernels = object.required("kernels").as_strings();
+  plan.tactics = object.required("tactics").as_strings();
   for (const JsonField& us : object.required_array("kernel_us"))
     plan.kernel_us.push_back(us.as_float({0.0, 1e9}));
   plan.program = program_from(object.required_object("program"));
   if (plan.kernels.size() != plan.program.calls.size()) {
     throw object.required("kernels").mismatch("one kernel a call");
   }
+  if (plan.tactics.size() != plan.kernels.size())
+    throw object.required("tactics").mismatch("one tactic a kernel");
   if (plan.kernel_us.size() != plan.kernels.size())
     throw object.required("kernel_us").mismatch("one time a kernel");
   return plan;

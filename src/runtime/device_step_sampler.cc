@@ -126,7 +126,7 @@ void DeviceStepSampler::upload_rows(const Step& step, Record& record) {
   std::vector<std::byte> bytes;
   append(bytes, record.asked);
   append(bytes, end_ids);
-  if (bytes == uploaded_) return;
+  if (bytes.empty() || bytes == uploaded_) return;
   const int64_t size = std::ssize(bytes);
   if (size > record.rows.bytes) record.rows = {device_.allocate_staging(2 * size), 2 * size};
   // Freed memory is not reused before the device is done with it: freeing waits.

@@ -71,6 +71,7 @@ PlanRunner::PlanRunner(std::shared_ptr<const EngineImage> image, const KernelReg
     const Plan& plan = image_->plans[i];
     interpreters_.push_back(std::make_unique<Interpreter>(plan.program, std::move(kernels[i]),
                                                           plan.maxima(maxima), device, memory));
+    interpreters_.back()->set_tactics(plan.tactics);
     interpreters_.back()->set_comm(comm);
     bind_weights(*interpreters_.back());
   }

@@ -36,6 +36,12 @@ const Kernel kRefusing = {"refusing", Op::kLinear, {}, any, nullptr, refuse};
 const Kernel kFailing = {"failing", Op::kLinear, {}, any, nullptr, fail};
 const Kernel kFallback = {"fallback", Op::kLinear, {.fallback = true}, any, nullptr, pause<0>};
 
+std::vector<std::string> two_tactics(const Problem&) { return {"slow", "quick"}; }
+void pause_by_tactic(const Operands&, const LaunchContext& context) {
+  std::this_thread::sleep_for(std::chrono::microseconds(context.tactic == "quick" ? 20 : 400));
+}
+const Kernel kTunable = {"tunable", Op::kLinear, {}, any, nullptr, pause_by_tactic, two_tactics};
+
 Problem linear(int64_t rows) {
   Problem problem{.op = Op::kLinear, .params = LinearParams{{32, 32}}};
   problem.inputs = {{{rows, 16}, DType::kE4M3, true},
@@ -72,6 +78,14 @@ TEST_F(KernelTimerTest, EqualProblemsAreMeasuredOnce) {
   EXPECT_EQ(calls, before);
   timer_.time(linear(4), candidates);
   EXPECT_GT(calls, before);
+}
+
+TEST_F(KernelTimerTest, EveryTacticIsMeasured) {
+  const Kernel* candidates[] = {&kTunable};
+  const std::vector<KernelTime>& times = timer_.time(linear(5), candidates);
+  ASSERT_EQ(times.size(), 2u);
+  EXPECT_EQ(times[0].tactic, "quick");
+  EXPECT_EQ(times[1].tactic, "slow");
 }
 
 TEST_F(KernelTimerTest, ADeviceErrorIsNotSwallowed) {

@@ -26,6 +26,7 @@ TEST(PlanJson, RoundTripIsExact) {
   EXPECT_EQ(to_json(again), json);
   EXPECT_EQ(to_string(again.program), to_string(plan.program));
   EXPECT_EQ(again.kernels, plan.kernels);
+  EXPECT_EQ(again.tactics, plan.tactics);
 }
 
 TEST(PlanJson, EveryFieldIsNeeded) {

@@ -176,16 +176,16 @@ void bench_cublaslt(Bench& bench) {
   for (const GemmShape& shape : kShapes) {
     for (const int m : {1, 8, 16, 32, 64, 128, 256, 2048, 8192}) {
       for (const auto scales : {cuda::LtScales::kScalar, cuda::LtScales::kOuterVector}) {
-        const cuda::LtPlan* plan = cuda::LtPlan::find({.m = m,
-                                                       .n = shape.n,
-                                                       .k = shape.k,
-                                                       .x_stride = shape.k,
-                                                       .weight_stride = shape.k,
-                                                       .y_stride = shape.n,
-                                                       .operand = DType::kE4M3,
-                                                       .y = DType::kBF16,
-                                                       .bias = false,
-                                                       .scales = scales});
+        const auto plan = cuda::LtPlan::find({.m = m,
+                                              .n = shape.n,
+                                              .k = shape.k,
+                                              .x_stride = shape.k,
+                                              .weight_stride = shape.k,
+                                              .y_stride = shape.n,
+                                              .operand = DType::kE4M3,
+                                              .y = DType::kBF16,
+                                              .bias = false,
+                                              .scales = scales});
         const bool vector = scales == cuda::LtScales::kOuterVector;
         if (plan == nullptr && vector) continue;  // the linear then takes one product a segment
         if (plan == nullptr) {

@@ -140,6 +140,10 @@ class DeviceCall {
     params_ = std::move(params);
     return *this;
   }
+  DeviceCall& tactic(std::string name) {
+    tactic_ = std::move(name);
+    return *this;
+  }
   // Rows of the operands lie `extra` elements further apart than they are wide.
   DeviceCall& pitch(int64_t extra) {
     pitch_ = extra;
@@ -167,6 +171,7 @@ class DeviceCall {
     const int64_t bytes = kernel.workspace != nullptr ? kernel.workspace(asked) : 0;
     DeviceBuffer workspace(bytes);
     LaunchContext context;
+    context.tactic = tactic_;
     context.workspace = {workspace.data(), static_cast<size_t>(bytes)};
     kernel.run({inputs_, outputs_, &params_}, context);
     OCTAVO_CUDA_CHECK(cudaDeviceSynchronize());
@@ -214,6 +219,7 @@ class DeviceCall {
   std::vector<std::unique_ptr<DeviceBuffer>> buffers_;
   std::vector<Fetch> fetches_;
   OpParams params_;
+  std::string tactic_;
   int64_t pitch_ = 0;
 };
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cuda/gemm/linear.h"
 
+#include "backend/cuda/gemm/cublaslt.h"
 #include "backend/cuda/gemm/low_latency.h"
 #include "backend/cuda/linear_case.h"
 
@@ -78,6 +79,38 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{32, 64, 1008, 1}, Case{33, 64, 256, 1}, Case{130, 192, 320, 3},
                       Case{1, 6144, 1024, 3}, Case{5, 31, 33, 1}, Case{48, 300, 1040, 2},
                       Case{64, 264, 2064, 5}, Case{65, 64, 128, 1}, Case{4, 40000, 144, 2}));
+
+// An engine file names an algorithm of the library as text; whatever the text, the product is
+// right.
+TEST(CublasLt, TacticsAreFoundAgain) {
+  OCTAVO_REQUIRE_DEVICE();
+  constexpr int64_t kRows = 192, kColumns = 512, kTokens = 300;
+  const cuda::LtShape shape = {.m = kTokens,
+                               .n = kRows,
+                               .k = kColumns,
+                               .x_stride = kColumns,
+                               .weight_stride = kColumns,
+                               .y_stride = kRows,
+                               .operand = DType::kE4M3,
+                               .y = DType::kBF16,
+                               .bias = false,
+                               .scales = cuda::LtScales::kScalar};
+  std::vector<std::string> tactics = cuda::LtPlan::find(shape)->tactics();
+  ASSERT_FALSE(tactics.empty());
+  for (const std::string& tactic : tactics)
+    EXPECT_EQ(cuda::LtPlan::find(shape, tactic)->tactics(), std::vector{tactic});
+  const Linear linear = make_linear(DType::kE4M3, kTokens, kRows, kColumns, 2, true, DType::kI32);
+  const Expected expected = oracle(linear);
+  for (const char* odd : {"66", "1.2.3.4.5.6.7.8.9", "x", "4294967296.0.0.0.0.0.0.0.0", "."})
+    tactics.emplace_back(odd);
+  for (const std::string& tactic : tactics) {
+    Tensor y(DType::kBF16, {kTokens, kRows});
+    DeviceCall call;
+    add_inputs(call, linear);
+    call.tactic(tactic).out(y).run("cuda_linear_cublaslt");
+    expect_exact(linear, expected, y, tactic);
+  }
+}
 
 TEST(FloatLinear, Bf16AndF32) {
   OCTAVO_REQUIRE_DEVICE();

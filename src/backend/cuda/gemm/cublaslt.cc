@@ -2,9 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cuda/gemm/cublaslt.h"
 
+#include <fmt/ranges.h>
+
+#include <array>
+#include <charconv>
 #include <map>
 #include <mutex>
-#include <utility>
+#include <optional>
+#include <tuple>
 
 #include "core/error.h"
 
@@ -53,26 +58,60 @@ cublasLtHandle_t handle_of(int device) {
   return handle;
 }
 
+// What identifies an algorithm, in the order in which a tactic lists it.
+constexpr std::array kAlgorithmFields = {CUBLASLT_ALGO_CONFIG_ID,
+                                         CUBLASLT_ALGO_CONFIG_TILE_ID,
+                                         CUBLASLT_ALGO_CONFIG_STAGES_ID,
+                                         CUBLASLT_ALGO_CONFIG_SPLITK_NUM,
+                                         CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME,
+                                         CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING,
+                                         CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION,
+                                         CUBLASLT_ALGO_CONFIG_INNER_SHAPE_ID,
+                                         CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID};
+using AlgorithmFields = std::array<uint32_t, kAlgorithmFields.size()>;
+
+// The inner and cluster shapes are 16-bit attributes, the others 32-bit.
+size_t bytes_of_field(size_t index) { return index < 7 ? sizeof(uint32_t) : sizeof(uint16_t); }
+
+std::optional<AlgorithmFields> fields_from(std::string_view tactic) {
+  AlgorithmFields fields = {};
+  const char* at = tactic.data();
+  const char* const end = at + tactic.size();
+  for (size_t i = 0; i < fields.size(); ++i) {
+    if (i > 0 && (at == end || *at++ != '.')) return std::nullopt;
+    const auto [next, error] = std::from_chars(at, end, fields[i]);
+    if (error != std::errc()) return std::nullopt;
+    at = next;
+  }
+  return at == end ? std::optional(fields) : std::nullopt;
+}
+
+// Steps of every length have a plan of their own; those of a long run are not kept for ever.
+constexpr size_t kMostPlans = 4096;
+
 }  // namespace
 
-const LtPlan* LtPlan::find(const LtShape& shape) {
+std::shared_ptr<const LtPlan> LtPlan::find(const LtShape& shape, std::string_view tactic) {
   static std::mutex mutex;
-  static std::map<std::pair<int, LtShape>, std::unique_ptr<LtPlan>> plans;
+  static std::map<std::tuple<int, LtShape, std::string>, std::shared_ptr<const LtPlan>> plans;
   int device = 0;
   OCTAVO_CUDA_CHECK(cudaGetDevice(&device));
   const std::lock_guard lock(mutex);
-  std::unique_ptr<LtPlan>& plan = plans[{device, shape}];
-  if (plan == nullptr) plan = std::make_unique<LtPlan>(shape);
-  return plan->algorithms_.empty() ? nullptr : plan.get();
+  if (plans.size() == kMostPlans) plans.clear();
+  std::shared_ptr<const LtPlan>& plan = plans[{device, shape, std::string(tactic)}];
+  if (plan == nullptr) plan = std::make_shared<const LtPlan>(shape, tactic);
+  return plan->algorithms_.empty() ? nullptr : plan;
 }
 
-LtPlan::LtPlan(const LtShape& shape) : scales_(shape.scales), bias_(shape.bias) {
+LtPlan::LtPlan(const LtShape& shape, std::string_view tactic)
+    : scales_(shape.scales), bias_(shape.bias) {
   int device = 0;
   OCTAVO_CUDA_CHECK(cudaGetDevice(&device));
   handle_ = handle_of(device);
   describe_operation(shape);
   describe_matrices(shape);
-  find_algorithms();
+  if (!tactic.empty()) prefer(tactic, shape);
+  if (algorithms_.empty()) find_algorithms();
 }
 
 LtPlan::~LtPlan() {
@@ -127,6 +166,42 @@ void LtPlan::find_algorithms() {
   for (int i = 0; i < found; ++i) {
     if (results[i].state == CUBLAS_STATUS_SUCCESS) algorithms_.push_back(results[i].algo);
   }
+}
+
+std::vector<std::string> LtPlan::tactics() const {
+  std::vector<std::string> tactics;
+  for (const cublasLtMatmulAlgo_t& algorithm : algorithms_) {
+    AlgorithmFields fields = {};
+    for (size_t i = 0; i < fields.size(); ++i) {
+      size_t written = 0;
+      OCTAVO_LT_CHECK(cublasLtMatmulAlgoConfigGetAttribute(
+          &algorithm, kAlgorithmFields[i], &fields[i], bytes_of_field(i), &written));
+    }
+    tactics.push_back(fmt::format("{}", fmt::join(fields, ".")));
+  }
+  return tactics;
+}
+
+// Leaves the plan without an algorithm where the library refuses this one for the shape.
+void LtPlan::prefer(std::string_view tactic, const LtShape& shape) {
+  const std::optional<AlgorithmFields> fields = fields_from(tactic);
+  if (!fields) return;
+  const cudaDataType_t operand = lt_type(shape.operand), y = lt_type(shape.y);
+  cublasLtMatmulAlgo_t algorithm = {};
+  if (cublasLtMatmulAlgoInit(handle_, CUBLAS_COMPUTE_32F, CUDA_R_32F, operand, operand, y, y,
+                             static_cast<int>(fields->front()),
+                             &algorithm) != CUBLAS_STATUS_SUCCESS)
+    return;
+  for (size_t i = 1; i < fields->size(); ++i) {
+    if (cublasLtMatmulAlgoConfigSetAttribute(&algorithm, kAlgorithmFields[i], &(*fields)[i],
+                                             bytes_of_field(i)) != CUBLAS_STATUS_SUCCESS)
+      return;
+  }
+  cublasLtMatmulHeuristicResult_t result = {};
+  const cublasStatus_t status =
+      cublasLtMatmulAlgoCheck(handle_, operation_, weight_, x_, y_, y_, &algorithm, &result);
+  if (status == CUBLAS_STATUS_SUCCESS && result.workspaceSize <= kLtWorkspaceBytes)
+    algorithms_.push_back(algorithm);
 }
 
 void LtPlan::run(const LtPointers& pointers, const LtWorkspace& workspace, cudaStream_t stream,

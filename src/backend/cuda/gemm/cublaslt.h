@@ -6,6 +6,8 @@
 
 #include <compare>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend/cuda/launch.h"
@@ -49,13 +51,17 @@ class LtPlan {
  public:
   // The plan of a shape on the current device, made at its first use. Null where the library has no
   // algorithm for it. Thread-safe.
-  static const LtPlan* find(const LtShape& shape);
+  // `tactic`: one of `tactics`, which then is the plan's first algorithm where it suits the shape.
+  static std::shared_ptr<const LtPlan> find(const LtShape& shape, std::string_view tactic = {});
+
+  // The algorithms as text, by which they are found again in another process.
+  std::vector<std::string> tactics() const;
 
   int algorithms() const { return static_cast<int>(algorithms_.size()); }
   void run(const LtPointers& pointers, const LtWorkspace& workspace, cudaStream_t stream,
            int algorithm = 0) const;
 
-  explicit LtPlan(const LtShape& shape);
+  LtPlan(const LtShape& shape, std::string_view tactic);
   ~LtPlan();
   LtPlan(const LtPlan&) = delete;
   LtPlan& operator=(const LtPlan&) = delete;
@@ -64,6 +70,7 @@ class LtPlan {
   void describe_operation(const LtShape& shape);
   void describe_matrices(const LtShape& shape);
   void find_algorithms();
+  void prefer(std::string_view tactic, const LtShape& shape);
 
   cublasLtHandle_t handle_ = nullptr;
   cublasLtMatmulDesc_t operation_ = nullptr;

@@ -1,5 +1,7 @@
 // The kernel cuda_linear_cublaslt: FP8 with scalar or vector scales, 16 and 32 bits.
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "backend/cuda/gemm/cublaslt.h"
 #include "backend/cuda/gemm/linear.h"
 #include "backend/cuda/kernel_table.h"
@@ -59,14 +61,37 @@ int64_t workspace(const Problem& problem) {
          vector_bytes(problem.inputs[0].shape[0], problem.inputs[1].shape[0]);
 }
 
+int64_t largest_segment(const LinearParams& params, int64_t rows) {
+  const auto& segments = params.segment_rows;
+  return segments.empty() ? rows : *std::max_element(segments.begin(), segments.end());
+}
+
+// The library's algorithms for the largest segment; smaller ones keep the first of their own.
+std::vector<std::string> tactics(const Problem& problem) {
+  const Shape &x = problem.inputs[0].shape, &weight = problem.inputs[1].shape;
+  const bool fp8 = problem.inputs[0].dtype == DType::kE4M3;
+  const auto plan = LtPlan::find(
+      {.m = x[0],
+       .n = fp8 ? largest_segment(std::get<LinearParams>(problem.params), weight[0]) : weight[0],
+       .k = x[1],
+       .x_stride = x[1],
+       .weight_stride = x[1],
+       .y_stride = weight[0],
+       .operand = problem.inputs[0].dtype,
+       .y = problem.outputs[0].dtype,
+       .bias = problem.inputs[4].present,
+       .scales = fp8 ? LtScales::kScalar : LtScales::kNone});
+  return plan == nullptr ? std::vector<std::string>() : plan->tactics();
+}
+
 // The end of the workspace that the scale vectors leave to the library.
 LtWorkspace library_part(const LaunchContext& context, int64_t skip) {
   OCTAVO_CHECK(context.workspace.size() >= static_cast<size_t>(skip) + kLtWorkspaceBytes);
   return {context.workspace.data() + skip, kLtWorkspaceBytes};
 }
 
-void run_plan(const LtPlan* plan, const LtPointers& pointers, const LinearArgs& args,
-              const LaunchContext& context) {
+void run_plan(const std::shared_ptr<const LtPlan>& plan, const LtPointers& pointers,
+              const LinearArgs& args, const LaunchContext& context) {
   if (plan == nullptr)
     throw Error(ErrorCategory::kUnsupported,
                 fmt::format("[linear] cuBLASLt: no algorithm for x {} and weight {}",
@@ -101,6 +126,7 @@ float* spread_scales(const LinearArgs& args, const LaunchContext& context) {
 // (docs/performance.md). The scale of a segment is that of its first row: a multiple of 16 rows
 // keeps it aligned to 16 bytes, as the library demands.
 void run_by_segment(const LinearArgs& args, const float* scales, const LaunchContext& context) {
+  const int64_t largest = largest_segment(*args.params, args.weight.rows());
   int64_t first = 0;
   for (const int64_t end : segment_ends(*args.params, args.weight.rows())) {
     LinearArgs part = args;
@@ -111,7 +137,8 @@ void run_by_segment(const LinearArgs& args, const float* scales, const LaunchCon
     LtPointers pointers = pointers_of(part);
     pointers.weight_scale = scales + first;
     pointers.x_scale = scales + args.weight.rows();
-    run_plan(LtPlan::find(shape_of(part, LtScales::kScalar)), pointers, args, context);
+    const auto tactic = end - first == largest ? context.tactic : std::string_view();
+    run_plan(LtPlan::find(shape_of(part, LtScales::kScalar), tactic), pointers, args, context);
     first = end;
   }
 }
@@ -123,7 +150,7 @@ bool aligned16(const TensorView& scale) {
 void run_fp8(const LinearArgs& args, const LaunchContext& context) {
   const bool merged = args.params->segment_rows.size() > 1;
   if (!merged && aligned16(args.input_scale) && aligned16(args.weight_scale)) {
-    const LtPlan* plan = LtPlan::find(shape_of(args, LtScales::kScalar));
+    const auto plan = LtPlan::find(shape_of(args, LtScales::kScalar), context.tactic);
     return run_plan(plan, pointers_of(args), args, context);
   }
   run_by_segment(args, spread_scales(args, context), context);
@@ -133,7 +160,7 @@ void run(const Operands& operands, const LaunchContext& context) {
   const auto args = LinearArgs::bind(operands);
   if (args.x.rows() == 0) return;
   if (args.x.dtype != DType::kE4M3) {
-    const LtPlan* plan = LtPlan::find(shape_of(args, LtScales::kNone));
+    const auto plan = LtPlan::find(shape_of(args, LtScales::kNone), context.tactic);
     return run_plan(plan, pointers_of(args), args, context);
   }
   run_fp8(args, context);
@@ -146,6 +173,6 @@ constexpr KernelTraits kTraits = {
 }  // namespace
 
 const Kernel kLinearCublasLt = {
-    "cuda_linear_cublaslt", Op::kLinear, kTraits, supports, workspace, run};
+    "cuda_linear_cublaslt", Op::kLinear, kTraits, supports, workspace, run, tactics};
 
 }  // namespace octavo::cuda
