@@ -80,18 +80,23 @@ int64_t weight_bytes_of_step(const LoadedModel& model) {
   return bytes;
 }
 
-// Only one request at a time compares with the floor of a batch of one. The bandwidth of a GPU is
-// not known here.
+// Measured on the CPU; of GPUs what their memories are made for, as ranks of one stage read at the
+// same time.
+double memory_bandwidth(Session& session) {
+  const Device& device = *session.model().device;
+  if (device.type() != DeviceType::kCpu)
+    return device.properties().bytes_per_s * static_cast<double>(session.config().tp_size);
+  return measure_read_bandwidth(this_cpu_info().memory_available_bytes, session.pool()).value_or(0);
+}
+
+// Only one request at a time compares with the floor of a batch of one.
 std::optional<Roofline> roofline_of(const BenchOptions& options, Session& session,
                                     const DatasetReport& dataset, const Performance& performance) {
-  if (session.config().device != "cpu") return std::nullopt;
-  const auto bandwidth =
-      measure_read_bandwidth(this_cpu_info().memory_available_bytes, session.pool());
   const RooflineInput input{
       .weight_bytes_per_step = static_cast<double>(weight_bytes_of_step(session.model())),
       .kv_bytes_per_token = static_cast<double>(session.config().kv_bytes_per_token()),
       .context_tokens = dataset.average_input_tokens + dataset.average_output_tokens / 2,
-      .bandwidth_bytes_per_s = bandwidth.value_or(0)};
+      .bandwidth_bytes_per_s = memory_bandwidth(session)};
   const bool alone = options.latency && performance.itl_ms;
   return roofline(input, alone ? std::optional(performance.itl_ms->average) : std::nullopt);
 }

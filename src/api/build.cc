@@ -7,6 +7,7 @@
 
 #include "api/devices.h"
 #include "api/registry.h"
+#include "api/tuning.h"
 #include "builder/engine_writer.h"
 #include "core/error.h"
 
@@ -19,8 +20,9 @@ BuildReport build(const BuildOptions& options, Progress& progress) {
   config.device = resolve_device(config.device);
   ThreadPool pool;
   const std::shared_ptr<Device> device = open_device(config.device, pool);
+  TuningRecords records = open_tuning_records(device->properties(), options.retune);
   const std::vector<Blueprint> ranks =
-      make_blueprints(model, config, kernel_registry(), device.get());
+      make_blueprints(model, config, kernel_registry(), device.get(), &records);
   const Blueprint& blueprint = ranks.front();
   const std::vector<Call>& calls = blueprint.plans.front().program.calls;
   uint64_t weight_bytes = 0;

@@ -78,7 +78,9 @@ Json kernels_json(const std::vector<Plan>& plans) {
                        {"op", to_string(call.op)},
                        {"kernel", plan.kernels[i]}});
       if (!plan.tactics[i].empty()) calls.back()["tactic"] = plan.tactics[i];
-      if (plan.kernel_us[i] > 0) calls.back()["us"] = plan.kernel_us[i];
+      if (plan.kernel_us[i] <= 0) continue;
+      calls.back()["us"] = plan.kernel_us[i];
+      calls.back()["roofline_share"] = plan.floor_us[i] / plan.kernel_us[i];
     }
     json.push_back({{"kind", plan.kind == PlanKind::kDecode ? "decode" : "mixed"},
                     {"max_tokens", plan.max_tokens},

@@ -8,6 +8,7 @@
 
 #include "api/devices.h"
 #include "api/registry.h"
+#include "api/tuning.h"
 #include "builder/build.h"
 #include "core/checked.h"
 #include "core/log.h"
@@ -75,8 +76,9 @@ LoadedModel build_in_memory(const ModelOptions& options, ThreadPool& pool, Progr
   const ModelDir model = open_model(options);
   const std::string& device = options.build_config.device;
   const std::shared_ptr<Device> first = open_device(device, pool);
+  TuningRecords records = open_tuning_records(first->properties());
   std::vector<Blueprint> blueprints =
-      make_blueprints(model, options.build_config, kernel_registry(), first.get());
+      make_blueprints(model, options.build_config, kernel_registry(), first.get(), &records);
   for (const std::string& notice : blueprints.front().notices) log_info("{}", notice);
   int64_t weight_bytes = 0;
   for (const Blueprint& rank : blueprints) weight_bytes += rank.weight_bytes();

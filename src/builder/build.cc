@@ -120,6 +120,14 @@ KernelTime choose_kernel(const Problem& problem, const KernelRegistry& registry,
                           to_string(problem.op)));
 }
 
+// Whether the call has about as many rows as were planned. A mixed step asks for the logits of a
+// few of its tokens; what is best for a row of each would be twice as slow for them as the kernel's
+// own choice.
+bool has_planned_rows(const Program& program, const Call& call, const Plan& plan) {
+  return plan.kind == PlanKind::kDecode ||
+         program.tensor(call.inputs.front()).shape.front().symbol == Symbol::kTokens;
+}
+
 Plan make_plan(const Program& program, Plan bucket, const EngineConfig& config,
                const KernelRegistry& registry, const BuildTarget& target) {
   bucket.program = program;
@@ -130,10 +138,12 @@ Plan make_plan(const Program& program, Plan bucket, const EngineConfig& config,
                      .cache_blocks = 1,
                      .table_width = ceil_div(config.max_seq_len, config.tokens_per_block)});
   for (const Call& call : program.calls) {
-    const KernelTime choice = choose_kernel(problem_of(program, call, maxima), registry, target);
+    const Problem problem = problem_of(program, call, maxima);
+    const KernelTime choice = choose_kernel(problem, registry, target);
     bucket.kernels.emplace_back(choice.kernel->name);
-    bucket.tactics.push_back(choice.tactic);
+    bucket.tactics.push_back(has_planned_rows(program, call, bucket) ? choice.tactic : "");
     bucket.kernel_us.push_back(choice.us);
+    bucket.floor_us.push_back(target.timer ? floor_us(problem, target.timer->device()) : 0);
   }
   return bucket;
 }
@@ -207,7 +217,7 @@ Draft draft_program(const ModelDir& model, const BuildConfig& options) {
 
 Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
                          const KernelRegistry& registry, Device* device,
-                         std::span<const Fusion> fusions, int64_t rank) {
+                         std::span<const Fusion> fusions, int64_t rank, KernelTimer* timer) {
   Blueprint blueprint{.rank = rank};
   const CheckpointFacts facts{
       .quantized = has_quantized_linear(model),
@@ -229,13 +239,14 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
   validate(draft.program);
   blueprint.weights = list_weights(draft);
   draft.program.literals.clear();  // from here on they are weights like any other
-  std::optional<KernelTimer> timer;
-  if (device != nullptr && device->has_graphs()) timer.emplace(*device);
+  std::optional<KernelTimer> own_timer;
+  if (timer == nullptr && device != nullptr && device->has_graphs())
+    timer = &own_timer.emplace(*device);
   const BuildTarget target{
       .kernels = device == nullptr ? KernelTarget(resolved_device(options)) : KernelTarget(*device),
       .deterministic = options.deterministic,
       .plugins = options.plugin_config,
-      .timer = timer ? &*timer : nullptr};
+      .timer = timer};
   for (Plan& bucket : token_buckets(blueprint.config, options, target.kernels.device))
     blueprint.plans.push_back(
         make_plan(draft.program, std::move(bucket), blueprint.config, registry, target));
@@ -243,12 +254,17 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
 }
 
 std::vector<Blueprint> make_blueprints(const ModelDir& model, const BuildConfig& options,
-                                       const KernelRegistry& registry, Device* device) {
-  std::vector<Blueprint> ranks = {make_blueprint(model, options, registry, device)};
-  for (int64_t rank = 1; rank < options.tp_size * options.pp_size; ++rank) {
-    ranks.push_back(make_blueprint(model, options, registry, device, fusion_table(), rank));
-    ranks.back().notices.clear();
+                                       const KernelRegistry& registry, Device* device,
+                                       TuningRecords* records) {
+  std::optional<KernelTimer> timer;
+  if (device != nullptr && device->has_graphs()) timer.emplace(*device, records);
+  std::vector<Blueprint> ranks;
+  for (int64_t rank = 0; rank < options.tp_size * options.pp_size; ++rank) {
+    ranks.push_back(make_blueprint(model, options, registry, device, fusion_table(), rank,
+                                   timer ? &*timer : nullptr));
+    if (rank > 0) ranks.back().notices.clear();
   }
+  if (records != nullptr) records->save();
   return ranks;
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <set>
 
 #include "core/checked.h"
 
@@ -119,23 +120,87 @@ double KernelTimer::time_one(const Kernel& kernel, const std::string& tactic,
   return *std::min_element(times.begin() + 1, times.end());
 }
 
-const std::vector<KernelTime>& KernelTimer::time(const Problem& problem,
-                                                 std::span<const Kernel* const> candidates) {
-  const auto [it, is_new] = times_.try_emplace(to_string(problem));
-  if (!is_new) return it->second;
+// Empty where a candidate is missing: it may be newer than the record.
+std::vector<KernelTime> KernelTimer::recorded(const std::string& problem,
+                                              std::span<const Kernel* const> candidates) const {
+  const std::vector<TuningRecord>* records = records_ ? records_->find(problem) : nullptr;
+  if (records == nullptr) return {};
+  std::vector<KernelTime> times;
+  std::set<const Kernel*> found;
+  for (const TuningRecord& record : *records) {
+    for (const Kernel* kernel : candidates) {
+      if (kernel->name != record.kernel) continue;
+      found.insert(kernel);
+      if (record.us > 0)
+        times.push_back({.kernel = kernel, .tactic = record.tactic, .us = record.us});
+    }
+  }
+  return found.size() == candidates.size() ? times : std::vector<KernelTime>();
+}
+
+void KernelTimer::record(const std::string& problem, std::span<const Kernel* const> candidates,
+                         std::span<const KernelTime> times) const {
+  if (records_ == nullptr) return;
+  std::vector<TuningRecord> records;
   for (const Kernel* kernel : candidates) {
-    if (kernel->traits.fallback && candidates.size() > 1) continue;
+    const size_t before = records.size();
+    for (const KernelTime& time : times) {
+      if (time.kernel == kernel)
+        records.push_back({std::string(kernel->name), time.tactic, time.us});
+    }
+    if (records.size() == before) records.push_back({.kernel = std::string(kernel->name)});
+  }
+  records_->set(problem, std::move(records));
+}
+
+std::vector<KernelTime> KernelTimer::measure(const Problem& problem,
+                                             std::span<const Kernel* const> candidates) {
+  std::vector<KernelTime> times;
+  for (const Kernel* kernel : candidates) {
     try {
       std::vector<std::string> tactics;
       if (kernel->tactics != nullptr) tactics = kernel->tactics(problem);
       if (tactics.empty()) tactics.emplace_back();
       for (std::string& tactic : tactics) {
         const double us = time_one(*kernel, tactic, problem);
-        it->second.push_back({.kernel = kernel, .tactic = std::move(tactic), .us = us});
+        times.push_back({.kernel = kernel, .tactic = std::move(tactic), .us = us});
       }
     } catch (const Error& error) {
       if (error.category() != ErrorCategory::kUnsupported) throw;
     }
+  }
+  return times;
+}
+
+double floor_us(const Problem& problem, const DeviceProperties& device) {
+  if (problem.op != Op::kLinear || device.bytes_per_s <= 0) return 0;
+  double bytes = 0;
+  for (const auto* operands : {&problem.inputs, &problem.outputs}) {
+    for (const Problem::Operand& operand : *operands) {
+      if (operand.present)
+        bytes += static_cast<double>(operand.shape.elements() * size_of(operand.dtype));
+    }
+  }
+  const Shape &x = problem.inputs[0].shape, &weight = problem.inputs[1].shape;
+  const double products = 2.0 * static_cast<double>(x[0] * weight[0]) * static_cast<double>(x[1]);
+  const double flop_per_s = device.fp8_flop_per_s / size_of(problem.inputs[0].dtype);
+  const double compute_us = flop_per_s > 0 ? 1e6 * products / flop_per_s : 0;
+  return std::max(1e6 * bytes / device.bytes_per_s, compute_us);
+}
+
+const std::vector<KernelTime>& KernelTimer::time(const Problem& problem,
+                                                 std::span<const Kernel* const> candidates) {
+  const std::string name = to_string(problem);
+  const auto [it, is_new] = times_.try_emplace(name);
+  if (!is_new) return it->second;
+  std::vector<const Kernel*> choices;
+  for (const Kernel* kernel : candidates) {
+    if (!kernel->traits.fallback || candidates.size() == 1) choices.push_back(kernel);
+  }
+  it->second = recorded(name, choices);
+  if (it->second.empty()) {
+    it->second = measure(problem, choices);
+    record(name, choices, it->second);
   }
   std::stable_sort(it->second.begin(), it->second.end(),
                    [](const KernelTime& a, const KernelTime& b) { return a.us < b.us; });

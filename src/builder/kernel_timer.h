@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "builder/tuning_records.h"
 #include "core/device.h"
 #include "ops/kernel.h"
 
@@ -23,7 +24,11 @@ struct KernelTime {
 // ops are ranked. Results are kept, so that equal calls of all layers and plans are measured once.
 class KernelTimer {
  public:
-  explicit KernelTimer(Device& device) : device_(device) {}
+  // `records`: asked before anything is measured, and told what was; may be null.
+  explicit KernelTimer(Device& device, TuningRecords* records = nullptr)
+      : device_(device), records_(records) {}
+
+  const DeviceProperties& device() const { return device_.properties(); }
 
   static bool measures(const Problem& problem) { return problem.op == Op::kLinear; }
 
@@ -33,15 +38,26 @@ class KernelTimer {
                                       std::span<const Kernel* const> candidates);
 
  private:
+  std::vector<KernelTime> recorded(const std::string& problem,
+                                   std::span<const Kernel* const> candidates) const;
+  void record(const std::string& problem, std::span<const Kernel* const> candidates,
+              std::span<const KernelTime> times) const;
+  std::vector<KernelTime> measure(const Problem& problem,
+                                  std::span<const Kernel* const> candidates);
   double time_one(const Kernel& kernel, const std::string& tactic, const Problem& problem);
   TensorView random_tensor(const Problem::Operand& operand, int64_t& offset);
   void reserve(int64_t bytes);
 
   Device& device_;
+  TuningRecords* records_;
   std::shared_ptr<std::byte[]> memory_;  // of operands, filled with random values
   int64_t memory_bytes_ = 0;
   std::map<std::string, std::vector<KernelTime>> times_;
 };
+
+// The least time that a linear can take on a device: its operands moved once, or its products at
+// the rate of the tensor cores. 0: not known.
+double floor_us(const Problem& problem, const DeviceProperties& device);
 
 // One line that names the problem: op, types, shapes, segments.
 std::string to_string(const Problem& problem);

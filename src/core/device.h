@@ -27,8 +27,10 @@ struct DeviceProperties {
   int multiprocessors = 0;
   int64_t memory_bytes = 0;
   int64_t l2_bytes = 0;
-  int driver_version = 0;   // 13000 for 13.0
-  int runtime_version = 0;  // of the library that this program was built with
+  double bytes_per_s = 0;     // its memory's at best; 0: not known
+  double fp8_flop_per_s = 0;  // its tensor cores' at best; 0: not known
+  int driver_version = 0;     // 13000 for 13.0
+  int runtime_version = 0;    // of the library that this program was built with
 };
 
 // Rows of bytes; both sides may have gaps between rows.

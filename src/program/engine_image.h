@@ -27,6 +27,7 @@ struct Plan {
   std::vector<std::string> kernels;  // one a call
   std::vector<std::string> tactics;  // one a call, of its kernel; empty: the kernel's own choice
   std::vector<double> kernel_us;     // one a call, as measured by the builder; 0: it was ranked
+  std::vector<double> floor_us;      // one a call, the least that it could take; 0: not known
 
   // The largest step of this plan within an engine's. Every sequence of a decode step has one
   // token and one row of logits.

@@ -193,6 +193,7 @@ json to_json(const Plan& plan) {
           {"kernels", plan.kernels},
           {"tactics", plan.tactics},
           {"kernel_us", plan.kernel_us},
+          {"floor_us", plan.floor_us},
           {"program", program_json(plan.program)}};
 }
 
@@ -204,16 +205,22 @@ Plan plan_from_json(const json& value, const std::string& file) {
   plan.max_tokens = object.required_int("max_tokens", {1, 1 << 24});
   plan.kernels = object.required("kernels").as_strings();
   plan.tactics = object.required("tactics").as_strings();
-  for (const JsonField& us : object.required_array("kernel_us"))
-    plan.kernel_us.push_back(us.as_float({0.0, 1e9}));
+  const auto times = [&](const char* name) {
+    std::vector<double> values;
+    for (const JsonField& us : object.required_array(name))
+      values.push_back(us.as_float({0.0, 1e9}));
+    if (values.size() != plan.kernels.size())
+      throw object.required(name).mismatch("one time a kernel");
+    return values;
+  };
+  plan.kernel_us = times("kernel_us");
+  plan.floor_us = times("floor_us");
   plan.program = program_from(object.required_object("program"));
   if (plan.kernels.size() != plan.program.calls.size()) {
     throw object.required("kernels").mismatch("one kernel a call");
   }
   if (plan.tactics.size() != plan.kernels.size())
     throw object.required("tactics").mismatch("one tactic a kernel");
-  if (plan.kernel_us.size() != plan.kernels.size())
-    throw object.required("kernel_us").mismatch("one time a kernel");
   return plan;
 }
 

@@ -11,6 +11,26 @@
 namespace octavo {
 namespace {
 
+double attribute(cudaDeviceAttr name, int index) {
+  int value = 0;
+  OCTAVO_CUDA_CHECK(cudaDeviceGetAttribute(&value, name, index));
+  return value;
+}
+
+// Operations on E4M3 of one multiprocessor in a cycle, dense; 0 where they are not known.
+double fp8_rate(int compute_capability) {
+  switch (compute_capability) {
+    case 89:
+      return 2048;
+    case 90:
+      return 8192;
+    case 100:
+      return 16384;
+    default:
+      return 0;
+  }
+}
+
 DeviceProperties properties_of(int index) {
   cudaDeviceProp found = {};
   OCTAVO_CUDA_CHECK(cudaGetDeviceProperties(&found, index));
@@ -21,6 +41,12 @@ DeviceProperties properties_of(int index) {
                                  .memory_bytes = static_cast<int64_t>(found.totalGlobalMem),
                                  .l2_bytes = found.l2CacheSize,
                                  .runtime_version = CUDART_VERSION};
+  constexpr double kHertz = 1e3;    // the runtime gives clocks in kHz
+  constexpr double kTransfers = 2;  // of the memory, in a cycle
+  properties.bytes_per_s = kTransfers * kHertz * attribute(cudaDevAttrMemoryClockRate, index) *
+                           attribute(cudaDevAttrGlobalMemoryBusWidth, index) / 8;
+  properties.fp8_flop_per_s = fp8_rate(properties.compute_capability) * properties.multiprocessors *
+                              kHertz * attribute(cudaDevAttrClockRate, index);
   OCTAVO_CUDA_CHECK(cudaDriverGetVersion(&properties.driver_version));
   return properties;
 }
