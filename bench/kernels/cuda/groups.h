@@ -26,6 +26,7 @@ struct Bench {
 
 void bench_probe(Bench& bench);        // streaming reads of the weights' sizes
 void bench_low_latency(Bench& bench);  // every configuration, M = 1 … 32
+void bench_large(Bench& bench);        // many tokens, beside cuBLASLt, with and without SwiGLU
 void bench_cublaslt(Bench& bench);     // every algorithm offered
 void bench_chain(Bench& bench);        // the four products of a layer in a row
 void bench_decode_attention(Bench& bench);

@@ -24,6 +24,7 @@ extern const Kernel kRopeKvAppend;
 // gemm/
 extern const Kernel kLinearLowLatency;
 extern const Kernel kLinearCublasLt;
+extern const Kernel kLinearSm90;
 extern const Kernel kLinearReference;
 // attention/
 extern const Kernel kAttentionDecode;

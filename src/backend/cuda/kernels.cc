@@ -22,6 +22,7 @@ std::span<const Kernel> cuda_kernels() {
       cuda::kRopeKvAppend,
       cuda::kLinearLowLatency,
       cuda::kLinearCublasLt,
+      cuda::kLinearSm90,
       cuda::kLinearReference,
       cuda::kAttentionDecode,
       cuda::kAttentionContext,

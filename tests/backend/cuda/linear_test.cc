@@ -25,6 +25,7 @@ void run_linear(const Linear& linear, Tensor& y, std::string_view kernel, int64_
   call.out(y).run(kernel);
 }
 
+bool sm90_takes(const Case& c) { return c.n % 8 == 0 && c.k % 16 == 0; }
 bool cublaslt_takes(const Case& c) { return c.n % 16 == 0 && c.k % 16 == 0; }
 
 TEST_P(Fp8Linear, IntegersAreExact) {
@@ -40,6 +41,10 @@ TEST_P(Fp8Linear, IntegersAreExact) {
     if (c.m <= kLowLatencyMaxTokens && c.k % 16 == 0) {
       run_linear(linear, y, "cuda_linear_low_latency", 16);
       expect_exact(linear, expected, y, "low latency");
+    }
+    if (type == DType::kBF16 && sm90_takes(c)) {
+      run_linear(linear, y, "cuda_linear_sm90", 16);
+      expect_exact(linear, expected, y, "sm90");
     }
     if (cublaslt_takes(c)) {
       run_linear(linear, y, "cuda_linear_cublaslt", 16);
@@ -65,6 +70,10 @@ TEST_P(Fp8Linear, RandomValuesAreWithinTheBound) {
     expect_within(linear, expected, y, unit + 4 * 0x1p-13, "low latency");
   }
   // Fast accumulation throughout: 2^-13 a step of 32.
+  if (sm90_takes(c)) {
+    run_linear(linear, y, "cuda_linear_sm90");
+    expect_within(linear, expected, y, (static_cast<double>(c.k) / 32 + 2) * 0x1p-13, "sm90");
+  }
   if (cublaslt_takes(c)) {
     run_linear(linear, y, "cuda_linear_cublaslt");
     expect_within(linear, expected, y, (static_cast<double>(c.k) / 32 + 2) * 0x1p-13, "cublaslt");
@@ -78,7 +87,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{16, 128, 4096, 1}, Case{17, 80, 144, 1}, Case{31, 160, 272, 3},
                       Case{32, 64, 1008, 1}, Case{33, 64, 256, 1}, Case{130, 192, 320, 3},
                       Case{1, 6144, 1024, 3}, Case{5, 31, 33, 1}, Case{48, 300, 1040, 2},
-                      Case{64, 264, 2064, 5}, Case{65, 64, 128, 1}, Case{4, 40000, 144, 2}));
+                      Case{64, 264, 2064, 5}, Case{65, 64, 128, 1}, Case{4, 40000, 144, 2},
+                      Case{513, 520, 1040, 3}, Case{300, 1288, 272, 3}, Case{129, 136, 16, 5}));
 
 // An engine file names an algorithm of the library as text; whatever the text, the product is
 // right.

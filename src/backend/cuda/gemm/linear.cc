@@ -1,9 +1,10 @@
-// The kernels cuda_linear_low_latency and cuda_linear_reference.
+// The kernels cuda_linear_low_latency, cuda_linear_sm90 and cuda_linear_reference.
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cuda/gemm/linear.h"
 
 #include "backend/cuda/gemm/low_latency.h"
 #include "backend/cuda/gemm/reference.h"
+#include "backend/cuda/gemm/sm90_fp8_gemm.h"
 #include "backend/cuda/kernel_table.h"
 #include "backend/cuda/problem.h"
 
@@ -77,6 +78,54 @@ void run_low_latency(const Operands& operands, const LaunchContext& context) {
                      on(context));
 }
 
+LargeGemm large_gemm(const LinearArgs& args) {
+  LargeGemm gemm = {.x = args.x.as<const uint8_t>(),
+                    .weight = args.weight.as<const uint8_t>(),
+                    .input_scale = args.input_scale.as<const float>(),
+                    .weight_scale = args.weight_scale.as<const float>(),
+                    .bias = args.bias.data,
+                    .y = args.y.data,
+                    .x_stride = args.x.row_stride,
+                    .weight_stride = args.weight.row_stride,
+                    .y_stride = args.y.row_stride,
+                    .m = static_cast<int>(args.x.rows()),
+                    .n = static_cast<int>(args.weight.rows()),
+                    .k = static_cast<int>(args.x.columns())};
+  for (const int64_t end : segment_ends(*args.params, gemm.n))
+    gemm.segment_end[gemm.segments++] = static_cast<int>(end);
+  return gemm;
+}
+
+Verdict supports_sm90(const Problem& problem) {
+  const Verdict fp8 = check_fp8_linear(problem);
+  if (!fp8.supported) return fp8;
+  if (problem.outputs[0].dtype != DType::kBF16) return Verdict::no("y that is not bfloat16");
+  const auto& segments = std::get<LinearParams>(problem.params).segment_rows;
+  const int64_t k = problem.inputs[0].shape[1];
+  if (k % 16 != 0) return Verdict::no(fmt::format("{} columns, not a multiple of 16", k));
+  if (segments.size() > kLargeGemmMaxSegments)
+    return Verdict::no(fmt::format("{} segments", segments.size()));
+  for (const int64_t end :
+       segment_ends(std::get<LinearParams>(problem.params), problem.inputs[1].shape[0])) {
+    if (end % 8 != 0) return Verdict::no("a segment that is not a multiple of 8 rows");
+  }
+  constexpr int64_t kMost = INT32_MAX / 2;
+  if (problem.inputs[0].shape[0] > kMost || problem.inputs[1].shape[0] > kMost || k > kMost)
+    return Verdict::no("an operand of 2^30 rows or columns");
+  return Verdict::yes();
+}
+
+void run_reference(const Operands& operands, const LaunchContext& context);
+
+void run_sm90(const Operands& operands, const LaunchContext& context) {
+  const auto args = LinearArgs::bind(operands);
+  const LargeGemm gemm = large_gemm(args);
+  if (gemm.m == 0) return;
+  if (!rows_aligned(args.x, 16) || !rows_aligned(args.weight, 16) || !rows_aligned(args.y, 8))
+    return run_reference(operands, context);
+  launch_large_gemm(gemm, large_gemm_config(gemm.m, gemm.n, multiprocessors()), on(context));
+}
+
 Verdict supports_reference(const Problem& problem) {
   const auto operand = [](DType dtype) { return dtype == DType::kE4M3 || is_activation(dtype); };
   const DType y = problem.outputs[0].dtype;
@@ -115,6 +164,8 @@ constexpr KernelTraits kHopperTraits = {.device = DeviceType::kCuda,
                                         .programmatic = true,
                                         .only_major = 9,
                                         .plugin = "low_latency_gemm_plugin"};
+constexpr KernelTraits kManyTokensTraits = {
+    .device = DeviceType::kCuda, .programmatic = true, .only_major = 9, .plugin = "gemm_plugin"};
 constexpr KernelTraits kReferenceTraits = {
     .device = DeviceType::kCuda, .programmatic = true, .fallback = true};
 
@@ -122,6 +173,8 @@ constexpr KernelTraits kReferenceTraits = {
 
 const Kernel kLinearLowLatency = {"cuda_linear_low_latency", Op::kLinear, kHopperTraits,
                                   supports_low_latency,      nullptr,     run_low_latency};
+const Kernel kLinearSm90 = {"cuda_linear_sm90", Op::kLinear, kManyTokensTraits,
+                            supports_sm90,      nullptr,     run_sm90};
 const Kernel kLinearReference = {"cuda_linear_reference", Op::kLinear, kReferenceTraits,
                                  supports_reference,      nullptr,     run_reference};
 

@@ -1,6 +1,7 @@
 // Add, SwiGLU and quantize: a block takes a piece of one row.
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cuda/device/ptx/grid_dependency.cuh"
+#include "backend/cuda/device/swiglu.cuh"
 #include "backend/cuda/device/vector.cuh"
 #include "backend/cuda/dispatch.h"
 #include "backend/cuda/pointwise/pointwise.h"
@@ -16,13 +17,7 @@ struct Add {
 };
 struct Swiglu {
   static constexpr bool kBinary = true;
-  // The reciprocal is within 1 ulp, and 0 where e^-gate exceeds 2^126: there the result is below
-  // 2^-119 |up| anyway. -inf × 0 is the NaN that it should be.
-  __device__ static float apply(float gate, float up) {
-    float sigmoid;
-    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(sigmoid) : "f"(1.0f + __expf(-gate)));
-    return gate * sigmoid * up;
-  }
+  __device__ static float apply(float gate, float up) { return device::swiglu(gate, up); }
 };
 struct Identity {
   static constexpr bool kBinary = false;

@@ -23,6 +23,17 @@ __device__ __forceinline__ void arrive(uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
 
+// At the barrier of the same place in the CTA of `rank` of the cluster. Says that asynchronous
+// accesses (wgmma, TMA) which this thread has waited for are over; it publishes no ordinary writes:
+// a release at the scope of the cluster would be a fence of the whole GPU's memory, 1 µs each.
+__device__ __forceinline__ void arrive_at_peer(uint32_t barrier, uint32_t rank) {
+  asm volatile(
+      "{\n .reg .u32 peer;\n mapa.shared::cluster.u32 peer, %0, %1;\n"
+      " mbarrier.arrive.shared::cluster.b64 _, [peer];\n}" ::"r"(barrier),
+      "r"(rank)
+      : "memory");
+}
+
 // Arrives and announces copies of `bytes` in all.
 __device__ __forceinline__ void arrive_expecting(uint32_t barrier, int bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)

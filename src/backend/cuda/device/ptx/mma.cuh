@@ -42,4 +42,12 @@ __device__ __forceinline__ void load_tiles_transposed(uint32_t (&tiles)[4], uint
                : "memory");
 }
 
+// The inverse of load_tiles.
+__device__ __forceinline__ void store_tiles(uint32_t address, uint32_t t0, uint32_t t1, uint32_t t2,
+                                            uint32_t t3) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address),
+               "r"(t0), "r"(t1), "r"(t2), "r"(t3)
+               : "memory");
+}
+
 }  // namespace octavo::device
