@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <numeric>
 
 #include "backend/cuda/device_call.h"
@@ -98,6 +100,35 @@ TEST_F(CudaDeviceTest, TooMuchMemoryNamesWhatIsFree) {
     EXPECT_NE(std::string(error.what()).find("are free"), std::string::npos) << error.what();
   }
   EXPECT_NE(device_->allocate(1 << 20), nullptr);
+}
+
+// A kernel reads where nothing is; from then on every call of this process must fail, and say so.
+[[noreturn]] void lose_the_device() {
+  const std::unique_ptr<Device> device = open_cuda_device(0);
+  const std::shared_ptr<std::byte[]> memory = device->allocate(256);
+  const auto is_device_error = [](const std::function<void()>& call) {
+    try {
+      call();
+    } catch (const Error& error) {
+      return error.category() == ErrorCategory::kDevice;
+    }
+    return false;
+  };
+  const CopyRange range{
+      .to = memory.get(), .from = reinterpret_cast<const std::byte*>(16), .bytes = 256};
+  const bool is_reported = is_device_error([&] {
+    device->gather({&range, 1});
+    device->synchronize();
+  });
+  const bool stays = is_device_error([&] { device->synchronize(); }) &&
+                     is_device_error([&] { device->allocate(1 << 20); });
+  std::_Exit(is_reported && stays ? exit_code(ErrorCategory::kDevice) : 0);
+}
+
+TEST(LostDevice, EveryLaterCallIsADeviceError) {
+  OCTAVO_REQUIRE_DEVICE();
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(lose_the_device(), ::testing::ExitedWithCode(7), "");
 }
 
 }  // namespace
