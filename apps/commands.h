@@ -22,6 +22,7 @@ std::vector<Command> add_generate(CLI::App& program);
 std::vector<Command> add_bench(CLI::App& program);
 std::vector<Command> add_eval(CLI::App& program);
 std::vector<Command> add_tune(CLI::App& program);
+std::vector<Command> add_case_study(CLI::App& program);
 std::vector<Command> add_inspect(CLI::App& program);
 std::vector<Command> add_doctor(CLI::App& program);
 

@@ -120,7 +120,7 @@ int run(int argc, char** argv) {
       "5 environment, 6 does not fit in memory, 7 device, 70 internal error.");
   std::vector<Command> commands;
   for (const auto add : {add_quantize, add_build, add_generate, add_bench, add_eval, add_tune,
-                         add_inspect, add_doctor}) {
+                         add_case_study, add_inspect, add_doctor}) {
     for (Command& command : add(program)) commands.push_back(std::move(command));
   }
   program.require_subcommand(1);

@@ -8,35 +8,13 @@
 #include <nlohmann/json.hpp>
 
 #include "io/json_object.h"
+#include "tune/html.h"
 #include "tune/search.h"
 
 namespace octavo {
 namespace {
 
 constexpr double kWidth = 720, kHeight = 420, kMargin = 60;
-
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
 
 std::string row_text(const TrialRecord& record) {
   const std::string quality =
@@ -93,27 +71,26 @@ std::string plot_svg(const TuneSummary& summary) {
     svg += fmt::format(
         "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"5\" class=\"{}\"><title>{}</title></circle>\n",
         x(points[i].first), y(points[i].second), records[i] == best ? "best" : "trial",
-        escaped(row_text(*records[i])));
+        html_escaped(row_text(*records[i])));
   }
   return svg + "</svg>\n";
 }
 
 std::string table_html(const TuneSummary& summary) {
-  std::string html =
-      "<table><tr><th>requests</th><th>tokens/s</th><th>TTFT ms</th><th>ITL "
-      "ms</th><th>perplexity</th>"
-      "<th>options</th></tr>\n";
+  const std::vector<std::string> head = {"requests", "tokens/s",   "TTFT ms",
+                                         "ITL ms",   "perplexity", "options"};
+  std::vector<std::vector<std::string>> rows;
   for (const TrialRecord& record : summary.records) {
     const bool ran = record.refused.empty();
-    html += fmt::format(
-        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-        record.requests, ran ? fmt::format("{:.1f}", record.token_throughput) : "-",
-        ran ? fmt::format("{:.1f}", record.ttft_ms) : "-",
-        ran ? fmt::format("{:.3f}", record.itl_ms) : "-",
-        record.ppl_increase ? fmt::format("{:+.2f} %", 100 * *record.ppl_increase) : "-",
-        escaped(command_line(record.settings) + (ran ? "" : " (" + record.refused + ")")));
+    rows.push_back(
+        {fmt::format("{}", record.requests),
+         ran ? fmt::format("{:.1f}", record.token_throughput) : "-",
+         ran ? fmt::format("{:.1f}", record.ttft_ms) : "-",
+         ran ? fmt::format("{:.3f}", record.itl_ms) : "-",
+         record.ppl_increase ? fmt::format("{:+.2f} %", 100 * *record.ppl_increase) : "-",
+         command_line(record.settings) + (ran ? "" : " (" + record.refused + ")")});
   }
-  return html + "</table>\n";
+  return html_table(head, rows);
 }
 
 }  // namespace
@@ -184,24 +161,17 @@ nlohmann::ordered_json to_json(const TuneSummary& summary) {
 std::string to_html(const TuneSummary& summary) {
   std::string best = "<p>No candidate.</p>\n";
   if (summary.best) {
-    best = fmt::format("<p>Best by {}:</p>\n<pre>{} {}</pre>\n", escaped(summary.objective),
-                       escaped(summary.base_command),
-                       escaped(command_line(summary.records[*summary.best].settings)));
+    best = fmt::format("<p>Best by {}:</p>\n<pre>{} {}</pre>\n", html_escaped(summary.objective),
+                       html_escaped(summary.base_command),
+                       html_escaped(command_line(summary.records[*summary.best].settings)));
   }
-  return fmt::format(
-      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>octavo "
-      "tune</title>\n"
-      "<style>body{{font:15px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}}"
-      "svg{{width:100%;background:#fafafa}}text{{font-size:13px}}.axis{{fill:none;stroke:#333}}"
-      ".front{{fill:none;stroke:#06c;stroke-width:2}}.trial{{fill:#888}}.best{{fill:#c30}}"
-      "table{{border-collapse:collapse}}td,th{{padding:.2em "
-      ".7em;text-align:right;border-bottom:1px solid #ddd}}"
-      "td:last-child,th:last-child{{text-align:left}}</style></head><body>\n"
-      "<h1>octavo tune</h1>\n{}{}<p>{} trials, worth {:.1f} with all {} requests. The line joins "
-      "trials that "
-      "no other beats in both throughput and time to first token.</p>\n{}</body></html>\n",
-      best, plot_svg(summary), summary.records.size(), summary.full_trials, summary.requests,
-      table_html(summary));
+  return html_page(
+      "octavo tune",
+      fmt::format("<h1>octavo tune</h1>\n{}{}<p>{} trials, worth {:.1f} with all {} requests. The "
+                  "line joins trials that no other beats in both throughput and time to first "
+                  "token.</p>\n{}",
+                  best, plot_svg(summary), summary.records.size(), summary.full_trials,
+                  summary.requests, table_html(summary)));
 }
 
 }  // namespace octavo
