@@ -1,4 +1,4 @@
-// octavo eval perplexity | compare.
+// octavo eval perplexity | compare | choice.
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
@@ -17,6 +17,7 @@ struct EvalArguments {
   ModelOptions model;
   std::filesystem::path reference;
   EvalOptions eval;
+  ChoiceEvalOptions choice;
   CompareBudget budget;
   std::filesystem::path report_json;
   bool json = false;
@@ -62,7 +63,8 @@ std::string compare_text(const CompareReport& r) {
   return text;
 }
 
-int run_compare(const EvalArguments& arguments) {
+// What --reference names, with the build options of the model.
+ModelOptions reference_of(const EvalArguments& arguments) {
   ModelOptions reference = arguments.model;
   reference.engine_dir.clear();
   reference.model_dir.clear();
@@ -70,7 +72,11 @@ int run_compare(const EvalArguments& arguments) {
                                                                  : reference.model_dir) =
       arguments.reference;
   reference.build_config.kv_cache_dtype = "auto";
-  const CompareReport r = evaluate_compare(reference, arguments.model, arguments.eval,
+  return reference;
+}
+
+int run_compare(const EvalArguments& arguments) {
+  const CompareReport r = evaluate_compare(reference_of(arguments), arguments.model, arguments.eval,
                                            arguments.budget, *stderr_progress());
   const nlohmann::ordered_json json = {
       {"reference", {{"perplexity", r.reference_perplexity}}},
@@ -90,6 +96,65 @@ int run_compare(const EvalArguments& arguments) {
   return r.failures.empty() ? 0 : exit_code(ErrorCategory::kGateFailed);
 }
 
+std::string choice_text(const ChoiceReport& r) {
+  std::string text =
+      fmt::format("accuracy {:.2f} %  (95 %: {:.2f} to {:.2f}), {} questions\n", 100 * r.accuracy,
+                  100 * r.accuracy_interval.low, 100 * r.accuracy_interval.high, r.questions);
+  if (r.reference_accuracy) {
+    text += fmt::format(
+        "reference {:.2f} %; right alone: {} engine, {} reference; p of equal accuracy {:.4f}\n",
+        100 * *r.reference_accuracy, r.only_engine_right, r.only_reference_right, r.p_value);
+  }
+  for (const std::string& failure : r.failures) text += "FAILED: " + failure + "\n";
+  return text + fmt::format("{:.1f} s\n", r.seconds);
+}
+
+int run_choice(const EvalArguments& arguments) {
+  const bool paired = !arguments.reference.empty();
+  const ChoiceReport r = evaluate_choice(
+      arguments.model, paired ? std::optional(reference_of(arguments)) : std::nullopt,
+      arguments.choice, *stderr_progress());
+  nlohmann::ordered_json json = {
+      {"accuracy", r.accuracy},   {"accuracy_interval95", to_json(r.accuracy_interval)},
+      {"questions", r.questions}, {"reference", nullptr},
+      {"seconds", r.seconds},     {"verdict", r.failures.empty() ? "pass" : "fail"},
+      {"failures", r.failures}};
+  if (paired) {
+    json["reference"] = {{"accuracy", *r.reference_accuracy},
+                         {"only_engine_right", r.only_engine_right},
+                         {"only_reference_right", r.only_reference_right},
+                         {"p_value", r.p_value}};
+  }
+  deliver(json, choice_text(r), arguments);
+  return r.failures.empty() ? 0 : exit_code(ErrorCategory::kGateFailed);
+}
+
+void add_output(CLI::App& app, EvalArguments& arguments) {
+  add_path(app, "report_json", arguments.report_json, "write the report to this file as JSON");
+  add_flag(app, "json", arguments.json, "print the report as JSON");
+  add_model_options(app, arguments.model);
+}
+
+CLI::App& add_choice_command(CLI::App& eval, EvalArguments& arguments) {
+  CLI::App& app = *eval.add_subcommand("choice", "Accuracy on multiple-choice questions");
+  add_path(app, "dataset", arguments.choice.dataset,
+           "questions in MMLU's layout: .csv, or JSON lines with question, choices, answer")
+      ->required();
+  add_path(app, "fewshot_dataset", arguments.choice.fewshot_dataset,
+           "examples; default: the first questions of --dataset, which are then not asked");
+  add_int(app, "num_fewshot", arguments.choice.num_fewshot, {0}, "examples before a question");
+  add_int(app, "max_questions", arguments.choice.max_questions, {0}, "0: all");
+  add_path(app, "reference", arguments.reference,
+           "16-bit checkpoint, or engine, to compare with on the same questions");
+  add_share(app, "max_accuracy_drop", arguments.choice.max_accuracy_drop,
+            "budget against the reference, such as 1% or 0.01; exit 1 above it");
+  add_output(app, arguments);
+  app.footer(
+      "Example:\n  octavo eval choice --engine_dir engine --dataset mmlu_test.csv "
+      "--fewshot_dataset mmlu_dev.csv \\\n    --reference Llama-3.1-8B");
+  return app;
+}
+
 void add_common(CLI::App& app, EvalArguments& arguments) {
   add_path(app, "dataset", arguments.eval.dataset,
            "JSON lines with a \"text\" field, or plain text")
@@ -98,9 +163,7 @@ void add_common(CLI::App& app, EvalArguments& arguments) {
   add_int(app, "max_tokens", arguments.eval.max_tokens, {0}, "most tokens of the text; 0: all");
   add_int(app, "skip_bad_lines", arguments.eval.skip_bad_lines, {0},
           "how many malformed lines of the data set are skipped; one more is an error");
-  add_path(app, "report_json", arguments.report_json, "write the report to this file as JSON");
-  add_flag(app, "json", arguments.json, "print the report as JSON");
-  add_model_options(app, arguments.model);
+  add_output(app, arguments);
 }
 
 }  // namespace
@@ -132,7 +195,10 @@ std::vector<Command> add_eval(CLI::App& program) {
       "  octavo eval compare --reference Llama-3.1-8B --engine_dir engine --dataset heldout.jsonl "
       "\\\n"
       "    --max_ppl_increase 1%");
-  return {{&perplexity, [perplexity_arguments] { return run_perplexity(*perplexity_arguments); }},
+  auto choice_arguments = std::make_shared<EvalArguments>();
+  CLI::App& choice = add_choice_command(eval, *choice_arguments);
+  return {{&choice, [choice_arguments] { return run_choice(*choice_arguments); }},
+          {&perplexity, [perplexity_arguments] { return run_perplexity(*perplexity_arguments); }},
           {&compare, [compare_arguments] { return run_compare(*compare_arguments); }}};
 }
 

@@ -62,6 +62,34 @@ CompareReport evaluate_compare(const ModelOptions& reference, const ModelOptions
                                const EvalOptions& options, const CompareBudget& budget,
                                Progress& progress);
 
+struct ChoiceEvalOptions {
+  std::filesystem::path dataset;  // CSV or JSON lines in MMLU's layout
+  // Examples before every question; empty: the first questions of the data set, which are then not
+  // asked.
+  std::filesystem::path fewshot_dataset;
+  int64_t num_fewshot = 5;
+  int64_t max_questions = 0;                // 0: all
+  std::optional<double> max_accuracy_drop;  // budget against the reference; a fraction
+};
+
+struct ChoiceReport {
+  int64_t questions = 0;
+  double accuracy = 0.0;
+  Interval accuracy_interval;  // 95 %, Wilson
+  // With a reference:
+  std::optional<double> reference_accuracy;
+  int64_t only_engine_right = 0;
+  int64_t only_reference_right = 0;
+  double p_value = 1.0;  // of equal accuracy: exact, paired
+  double seconds = 0.0;
+  std::vector<std::string> failures;  // budgets that are exceeded
+};
+
+// The likeliest letter after "Answer:" counts as the model's answer.
+ChoiceReport evaluate_choice(const ModelOptions& engine,
+                             const std::optional<ModelOptions>& reference,
+                             const ChoiceEvalOptions& options, Progress& progress);
+
 // Writes a report so that the old one or the new one is there, never a part.
 void write_report(const std::filesystem::path& path, const std::string& text);
 
