@@ -1,4 +1,4 @@
-// octavo bench dataset | throughput | latency.
+// octavo bench dataset | throughput | latency | compare.
 // SPDX-License-Identifier: Apache-2.0
 #include "octavo/bench.h"
 
@@ -79,6 +79,21 @@ Command add_run(CLI::App& bench, const char* name, const char* help, bool latenc
           }};
 }
 
+Command add_compare(CLI::App& bench) {
+  struct Files {
+    std::filesystem::path before, after;
+  };
+  CLI::App& app = *bench.add_subcommand("compare", "Two reports side by side, and what is noise");
+  auto files = std::make_shared<Files>();
+  app.add_option("before", files->before, "a file of --report_json")->required();
+  app.add_option("after", files->after, "another one")->required();
+  app.footer("Example:\n  octavo bench compare before.json after.json");
+  return {&app, [files] {
+            fmt::print("{}", compare_bench_reports(files->before, files->after));
+            return 0;
+          }};
+}
+
 }  // namespace
 
 std::vector<Command> add_bench(CLI::App& program) {
@@ -91,7 +106,7 @@ std::vector<Command> add_bench(CLI::App& program) {
           add_distribution(dataset, "token-unif-dist", "Lengths from a uniform distribution", spec),
           add_run(bench, "throughput",
                   "All requests at once, at a rate, or with a fixed number in flight", false),
-          add_run(bench, "latency", "One request at a time", true)};
+          add_run(bench, "latency", "One request at a time", true), add_compare(bench)};
 }
 
 }  // namespace octavo::app

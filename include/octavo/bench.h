@@ -41,4 +41,9 @@ struct BenchOptions {
 // Runs and returns the console report; writes the JSON files where asked for.
 std::string run_bench(const BenchOptions& options, Progress& progress);
 
+// The figures of two --report_json files side by side, with what of their difference is noise and
+// which settings differ. Throws Error(kBadFile) naming file and field.
+std::string compare_bench_reports(const std::filesystem::path& before,
+                                  const std::filesystem::path& after);
+
 }  // namespace octavo

@@ -8,6 +8,7 @@
 #include "api/bench_run.h"
 #include "io/json.h"
 #include "io/json_object.h"
+#include "measure/compare_reports.h"
 #include "measure/dataset.h"
 #include "measure/device_info.h"
 #include "measure/load.h"
@@ -146,6 +147,13 @@ std::string run_bench(const BenchOptions& options, Progress& progress) {
   if (!resolved.request_json.empty())
     write_json_file(resolved.request_json, requests_json(result.requests));
   return to_console(report);
+}
+
+std::string compare_bench_reports(const std::filesystem::path& before,
+                                  const std::filesystem::path& after) {
+  const nlohmann::json a = read_json_file(before), b = read_json_file(after);
+  return comparison_text(compare_reports(a, before.string(), b, after.string()),
+                         different_settings(a, b));
 }
 
 }  // namespace octavo
