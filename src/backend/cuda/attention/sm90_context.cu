@@ -180,16 +180,12 @@ class Consumer {
       device::pin(logits);
       release_keys();
       softmax(logits, task, tile, factor);
-      // A branch on what the softmax ends with: the compiler would put the wait before all of it
-      // otherwise, and nothing would overlap.
-      if (shrinks(factor)) {
-        device::wgmma_wait_until<0>();
-        device::pin(output_);
-        rescale(factor);
-      } else {
-        device::wgmma_wait();
-        device::pin(output_);
-      }
+      // The compiler would put the wait before all of the softmax otherwise, and nothing would
+      // overlap.
+      device::hold_until(total_[0] + total_[1]);
+      device::wgmma_wait_until<0>();
+      device::pin(output_);
+      if (shrinks(factor)) rescale(factor);
       release_values();
       pack(logits, weights);
     }

@@ -53,6 +53,13 @@ __device__ __forceinline__ void pin(float (&values)[N][4]) {
   }
 }
 
+// Keeps the compiler from moving what `value` is made of behind this point, or what follows before
+// it: a loop, which never repeats as the value is never below zero. No empty asm achieves that. A
+// branch around products or their wait would, but the warps of a warpgroup must go the same way.
+__device__ __forceinline__ void hold_until(float value) {
+  while (__any_sync(0xFFFFFFFFu, value < 0.0f)) __nanosleep(20);
+}
+
 #define OCTAVO_D4(d, i) "+f"(d[i][0]), "+f"(d[i][1]), "+f"(d[i][2]), "+f"(d[i][3])
 #define OCTAVO_D16(d, i) \
   OCTAVO_D4(d, i), OCTAVO_D4(d, i + 1), OCTAVO_D4(d, i + 2), OCTAVO_D4(d, i + 3)
