@@ -96,7 +96,7 @@ constexpr std::array kKernels = {
 #endif
     Kernel{.name = "cpu_linear_scalar",
            .op = Op::kLinear,
-           .traits = {},
+           .traits = {.fallback = true},
            .supports = supports_scalar,
            .workspace = nullptr,
            .run = run_scalar},

@@ -12,10 +12,14 @@ class LinearEpilogue {
   explicit LinearEpilogue(const LinearArgs& args);
   // y[row, column ...] = sums × (input_scale × weight_scale) + bias. Overwrites `sums`.
   void store(int64_t row, int64_t column, std::span<float> sums) const;
+  // One element; the sum is rounded to float32 after all of it.
+  void store(int64_t row, int64_t column, double sum) const;
 
  private:
-  void scale(int64_t column, std::span<float> sums) const;
-  void add_bias(int64_t column, std::span<float> sums) const;
+  template <typename Sum>
+  void scale(int64_t column, std::span<Sum> sums) const;
+  template <typename Sum>
+  void add_bias(int64_t column, std::span<Sum> sums) const;
 
   const LinearArgs& args_;
   std::span<const int64_t> segment_rows_;

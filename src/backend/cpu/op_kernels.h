@@ -1,4 +1,4 @@
-// The CPU kernels, one an op; each is defined in <op>.cc.
+// The CPU kernels, one an op, each defined in <op>.cc, and the references beside them.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -27,5 +27,11 @@ extern const Kernel kCpuReduceScatter;
 extern const Kernel kCpuAllGather;
 extern const Kernel kCpuSend;
 extern const Kernel kCpuRecv;
+
+// reference.cc, attention_reference.cc
+extern const Kernel kCpuRmsNormReference;
+extern const Kernel kCpuRopeReference;
+extern const Kernel kCpuSwigluReference;
+extern const Kernel kCpuAttentionReference;
 
 }  // namespace octavo

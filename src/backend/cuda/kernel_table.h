@@ -12,13 +12,15 @@ extern const Kernel kGatherRows;
 // norm/
 extern const Kernel kRmsNorm;
 extern const Kernel kAddRmsNorm;
+extern const Kernel kRmsNormReference;
 // pointwise/
 extern const Kernel kAdd;
 extern const Kernel kSwiglu;
-
+extern const Kernel kSwigluReference;
 extern const Kernel kQuantize;
 // rope/
 extern const Kernel kRope;
+extern const Kernel kRopeReference;
 extern const Kernel kKvAppend;
 extern const Kernel kRopeKvAppend;
 // gemm/

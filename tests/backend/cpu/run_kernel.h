@@ -14,13 +14,23 @@ inline const Kernel& cpu_kernel(Op op) {
   throw Error(ErrorCategory::kInternal, "no such kernel");
 }
 
+inline const Kernel& cpu_kernel(std::string_view name) {
+  for (const Kernel& kernel : cpu_kernels()) {
+    if (kernel.name == name) return kernel;
+  }
+  throw Error(ErrorCategory::kInternal, "no such kernel");
+}
+
 // Runs the case with its outputs as they are: the results replace them.
-inline void run_on_cpu(OpCase& one, int threads = 2) {
+inline void run_on_cpu(const Kernel& kernel, OpCase& one, int threads = 2) {
   ThreadPool pool(threads);
   std::vector<TensorView> inputs, outputs;
   for (const HostTensor& tensor : one.inputs) inputs.push_back(tensor.view());
   for (const HostTensor& tensor : one.outputs) outputs.push_back(tensor.view());
-  cpu_kernel(one.op).run({inputs, outputs, &one.params}, {.pool = &pool});
+  kernel.run({inputs, outputs, &one.params}, {.pool = &pool});
+}
+inline void run_on_cpu(OpCase& one, int threads = 2) {
+  run_on_cpu(cpu_kernel(one.op), one, threads);
 }
 
 inline std::vector<HostTensor> results(Op op, OpParams params, std::vector<HostTensor> inputs,

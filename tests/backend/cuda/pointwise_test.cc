@@ -96,6 +96,12 @@ TEST_P(Pointwise, SwigluAndItsCodes) {
   }
   // __expf is within 2 + 1.2 |x| ulp, |x| < 20; the division and products add four roundings.
   expect_close(y, expected, epsilon_of(dtype) + 60 * 0x1p-24, 1e-30, "swiglu");
+  Tensor reference(dtype, gate.shape()), rounded(dtype, gate.shape());
+  DeviceCall plain;
+  plain.pitch(pitch).in(gate).in(up).none().out(reference).run("cuda_swiglu_reference");
+  for (int64_t i = 0; i < rows * columns; ++i)
+    set_element(rounded.view(), i, static_cast<float>(expected[i]));
+  expect_same_bytes(reference, rounded, "reference");
   const Tensor scale = scalar(0.02f);
   Tensor codes(DType::kE4M3, gate.shape());
   Tensor after(DType::kE4M3, gate.shape());

@@ -74,17 +74,22 @@ TEST_P(RopeKvAppend, FusedEqualsSeparateAndRotatesRight) {
   const Case& c = GetParam();
   const Inputs in = make_inputs(c);
   const bool codes = c.cache == DType::kE4M3;
-  const auto rope = [&](const Tensor& x) {
+  const auto rope = [&](const Tensor& x, std::string_view kernel = "cuda_rope") {
     Tensor y(c.dtype, x.shape());
     DeviceCall call;
     call.pitch(c.pitch).params(RopeParams{c.head_dim});
-    call.in(x).in(in.positions).in(in.frequency).out(y).run("cuda_rope");
+    call.in(x).in(in.positions).in(in.frequency).out(y).run(kernel);
     return y;
   };
   const Tensor q = rope(in.q);
   const Tensor k = rope(in.k);
   // sincosf is within 2 ulp; values reach 4.5 deviations, times two terms.
-  expect_close(q, rotated(in.q, in, c.head_dim), epsilon_of(c.dtype), 6.0 * 6 * 0x1p-24, "q");
+  const std::vector<double> exact = rotated(in.q, in, c.head_dim);
+  expect_close(q, exact, epsilon_of(c.dtype), 6.0 * 6 * 0x1p-24, "q");
+  Tensor rounded(c.dtype, in.q.shape());
+  for (int64_t i = 0; i < in.q.shape().elements(); ++i)
+    set_element(rounded.view(), i, static_cast<float>(exact[i]));
+  expect_same_bytes(rope(in.q, "cuda_rope_reference"), rounded, "reference");
 
   const Shape shape = {in.blocks, c.kv_heads, c.tokens_per_block, c.head_dim};
   const auto scales = [&](DeviceCall& call) {

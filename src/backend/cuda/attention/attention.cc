@@ -113,7 +113,8 @@ constexpr KernelTraits kHopperTraits = {
     .device = DeviceType::kCuda, .programmatic = true, .batch_invariant = false, .only_major = 9};
 constexpr KernelTraits kPortableTraits = {
     .device = DeviceType::kCuda, .programmatic = true, .batch_invariant = false};
-constexpr KernelTraits kReferenceTraits = {.device = DeviceType::kCuda, .programmatic = true};
+constexpr KernelTraits kReferenceTraits = {
+    .device = DeviceType::kCuda, .programmatic = true, .fallback = true};
 
 }  // namespace
 

@@ -1,4 +1,4 @@
-// Attention, the plain version: one block a query row and head, fp32, two passes over the keys.
+// Attention, the plain version: one block a query row and head, two passes over the keys in double.
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cuda/attention/attention.h"
 #include "backend/cuda/device/attention.cuh"
@@ -43,17 +43,17 @@ struct Keys {
 
 // Each warp takes every fourth key; lanes share its columns.
 template <typename T, typename Cache>
-__device__ float logit_of(const T* q, const Keys<Cache>& keys, int token, float scale) {
-  float dot = 0.0f;
+__device__ double logit_of(const T* q, const Keys<Cache>& keys, int token, float scale) {
+  double dot = 0.0;
   for (int column = threadIdx.x % 32; column < keys.call.head_dim; column += 32)
-    dot += device::to_float(q[column]) * keys.k(token, column);
+    dot += static_cast<double>(device::to_float(q[column])) * keys.k(token, column);
   return device::warp_sum(dot) * scale;
 }
 
 template <typename T, typename Cache, typename Out>
 __global__ void __launch_bounds__(kThreads) attention_reference_kernel(AttentionCall call) {
-  __shared__ float scratch[32];
-  __shared__ float weights[kThreads];
+  __shared__ double scratch[kThreads / 32];
+  __shared__ double weights[kThreads];
   device::launch_dependents();
   device::wait_for_dependencies();
   const int64_t row = blockIdx.x;
@@ -76,22 +76,22 @@ __global__ void __launch_bounds__(kThreads) attention_reference_kernel(Attention
   const device::KeyRange range = device::visible_keys(position, call.window);
 
   const int warp = threadIdx.x / 32;
-  float largest = -INFINITY;
+  double largest = -INFINITY;
   for (int token = range.first + warp; token < range.end; token += kThreads / 32)
-    largest = fmaxf(largest, logit_of(q, keys, token, scale));
+    largest = fmax(largest, logit_of(q, keys, token, scale));
   scratch[warp] = largest;
   __syncthreads();
-  for (int i = 0; i < kThreads / 32; ++i) largest = fmaxf(largest, scratch[i]);
+  for (int i = 0; i < kThreads / 32; ++i) largest = fmax(largest, scratch[i]);
   __syncthreads();
 
   constexpr int kColumns = 4;  // of a thread: head_dim ≤ 512
-  float sums[kColumns] = {};
-  float total = 0.0f;
+  double sums[kColumns] = {};
+  double total = 0.0;
   for (int base = range.first; base < range.end; base += kThreads) {
     const int count = min(kThreads, range.end - base);
     for (int i = warp; i < count; i += kThreads / 32) {
-      const float logit = logit_of(q, keys, base + i, scale);
-      if (threadIdx.x % 32 == 0) weights[i] = expf(logit - largest);
+      const double logit = logit_of(q, keys, base + i, scale);
+      if (threadIdx.x % 32 == 0) weights[i] = exp(logit - largest);
     }
     __syncthreads();
     for (int i = 0; i < count; ++i) {
@@ -103,10 +103,11 @@ __global__ void __launch_bounds__(kThreads) attention_reference_kernel(Attention
     }
     __syncthreads();
   }
-  const float factor = (call.v_scale != nullptr ? *call.v_scale : 1.0f) / total;
+  const double factor = (call.v_scale != nullptr ? *call.v_scale : 1.0f) / total;
   for (int j = 0; j < kColumns; ++j) {
     const int column = j * kThreads + threadIdx.x;
-    if (column < call.head_dim) device::store_as<T, 1>(y + column, {sums[j] * factor}, inverse);
+    if (column < call.head_dim)
+      device::store_as<T, 1>(y + column, {static_cast<float>(sums[j] * factor)}, inverse);
   }
 }
 

@@ -1,4 +1,4 @@
-// Linear, the plain version: one warp an output, fp32 sums in a fixed order, any shape and type.
+// Linear, the plain version: one warp an output, sums in double, any shape and type.
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cuda/device/ptx/grid_dependency.cuh"
 #include "backend/cuda/device/reduce/block.cuh"
@@ -20,17 +20,19 @@ __global__ void __launch_bounds__(kWarps * 32) reference_gemm_kernel(ReferenceGe
   if (token >= gemm.m) return;
   const X* x = static_cast<const X*>(gemm.x) + token * gemm.x_stride;
   const W* weight = static_cast<const W*>(gemm.weight) + row * gemm.weight_stride;
-  float sum = 0.0f;
+  double sum = 0.0;
   for (int64_t k = threadIdx.x % 32; k < gemm.k; k += 32)
-    sum = fmaf(device::to_float(x[k]), device::to_float(weight[k]), sum);
+    sum += static_cast<double>(device::to_float(x[k])) * device::to_float(weight[k]);
   sum = device::warp_sum(sum);
   if (threadIdx.x % 32 != 0) return;
   int segment = 0;
   while (row >= gemm.segment_end[segment]) ++segment;
-  if (gemm.input_scale != nullptr) sum *= *gemm.input_scale;
-  if (gemm.weight_scale != nullptr) sum *= gemm.weight_scale[segment];
+  float scale = gemm.input_scale != nullptr ? *gemm.input_scale : 1.0f;
+  if (gemm.weight_scale != nullptr) scale *= gemm.weight_scale[segment];
+  sum *= scale;
   if (gemm.bias != nullptr) sum += device::to_float(static_cast<const Y*>(gemm.bias)[row]);
-  static_cast<Y*>(gemm.y)[token * gemm.y_stride + row] = device::round_to<Y>(sum);
+  static_cast<Y*>(gemm.y)[token * gemm.y_stride + row] =
+      device::round_to<Y>(static_cast<float>(sum));
 }
 
 // Calls function(Element{}) for E4M3, bfloat16 or float.

@@ -1,4 +1,4 @@
-// The kernels cuda_rms_norm and cuda_add_rms_norm.
+// The kernels cuda_rms_norm, cuda_add_rms_norm and cuda_rms_norm_reference.
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cuda/norm/rms_norm.h"
 
@@ -15,28 +15,27 @@ struct NormCall {
   float epsilon = 0;
 };
 
-void run_norm(const NormCall& call, const LaunchContext& context) {
+NormRows bind(const NormCall& call) {
   const int64_t width = call.weight.elements();
-  launch_rms_norm(
-      {.x = call.x.data,
-       .residual = call.residual.data,
-       .weight = call.weight.data,
-       .output_scale = call.output_scale.as<const float>(),
-       .sum = call.sum.data,
-       .y = call.y.data,
-       .x_stride = call.x.row_stride,
-       .residual_stride = call.residual.row_stride,
-       .sum_stride = call.sum.row_stride,
-       .y_stride = call.y.row_stride,
-       .rows = call.x.rows(),
-       .groups = static_cast<int>(call.x.columns() / width),
-       .width = static_cast<int>(width),
-       .vector = vector_width(width, {&call.x, &call.residual, &call.weight, &call.sum, &call.y}),
-       .inverse_width = 1.0f / static_cast<float>(width),
-       .epsilon = call.epsilon,
-       .activation = call.x.dtype,
-       .output = call.y.dtype},
-      on(context));
+  return {
+      .x = call.x.data,
+      .residual = call.residual.data,
+      .weight = call.weight.data,
+      .output_scale = call.output_scale.as<const float>(),
+      .sum = call.sum.data,
+      .y = call.y.data,
+      .x_stride = call.x.row_stride,
+      .residual_stride = call.residual.row_stride,
+      .sum_stride = call.sum.row_stride,
+      .y_stride = call.y.row_stride,
+      .rows = call.x.rows(),
+      .groups = static_cast<int>(call.x.columns() / width),
+      .width = static_cast<int>(width),
+      .vector = vector_width(width, {&call.x, &call.residual, &call.weight, &call.sum, &call.y}),
+      .inverse_width = 1.0f / static_cast<float>(width),
+      .epsilon = call.epsilon,
+      .activation = call.x.dtype,
+      .output = call.y.dtype};
 }
 
 Verdict supports_rms_norm(const Problem& problem) { return check_activations(problem, {0, 1}); }
@@ -46,29 +45,38 @@ Verdict supports_add_rms_norm(const Problem& problem) {
   return check_activations(problem, {0, 1, 2});
 }
 
-void run_rms_norm(const Operands& operands, const LaunchContext& context) {
+NormRows bind_rms_norm(const Operands& operands) {
   const auto args = RmsNormArgs::bind(operands);
-  run_norm({.x = args.x,
-            .weight = args.weight,
-            .output_scale = args.output_scale,
-            .y = args.y,
-            .epsilon = args.params->epsilon},
-           context);
+  return bind({.x = args.x,
+               .weight = args.weight,
+               .output_scale = args.output_scale,
+               .y = args.y,
+               .epsilon = args.params->epsilon});
+}
+
+void run_rms_norm(const Operands& operands, const LaunchContext& context) {
+  launch_rms_norm(bind_rms_norm(operands), on(context));
+}
+
+void run_reference(const Operands& operands, const LaunchContext& context) {
+  launch_rms_norm_reference(bind_rms_norm(operands), on(context));
 }
 
 void run_add_rms_norm(const Operands& operands, const LaunchContext& context) {
   const auto args = AddRmsNormArgs::bind(operands);
-  run_norm({.x = args.x,
-            .residual = args.residual,
-            .weight = args.weight,
-            .output_scale = args.output_scale,
-            .sum = args.sum,
-            .y = args.y,
-            .epsilon = args.params->epsilon},
-           context);
+  launch_rms_norm(bind({.x = args.x,
+                        .residual = args.residual,
+                        .weight = args.weight,
+                        .output_scale = args.output_scale,
+                        .sum = args.sum,
+                        .y = args.y,
+                        .epsilon = args.params->epsilon}),
+                  on(context));
 }
 
 constexpr KernelTraits kTraits = {.device = DeviceType::kCuda, .programmatic = true};
+constexpr KernelTraits kReferenceTraits = {
+    .device = DeviceType::kCuda, .programmatic = true, .fallback = true};
 
 }  // namespace
 
@@ -76,5 +84,7 @@ const Kernel kRmsNorm = {"cuda_rms_norm",   Op::kRmsNorm, kTraits,
                          supports_rms_norm, nullptr,      run_rms_norm};
 const Kernel kAddRmsNorm = {"cuda_add_rms_norm",   Op::kAddRmsNorm, kTraits,
                             supports_add_rms_norm, nullptr,         run_add_rms_norm};
+const Kernel kRmsNormReference = {"cuda_rms_norm_reference", Op::kRmsNorm, kReferenceTraits,
+                                  supports_rms_norm,         nullptr,      run_reference};
 
 }  // namespace octavo::cuda

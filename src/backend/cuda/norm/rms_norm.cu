@@ -49,7 +49,10 @@ __device__ __forceinline__ void write(Out* y, const device::Vec<T, kWidth>& vec,
   device::to_floats(values, vec);
   device::to_floats(scales, weight);
 #pragma unroll
-  for (int i = 0; i < kWidth; ++i) values[i] = values[i] * factor * scales[i];
+  for (float& value : values) value *= factor;
+  device::to_floats(values, device::round_all<T>(values));
+#pragma unroll
+  for (int i = 0; i < kWidth; ++i) values[i] *= scales[i];
   device::store_as<T, kWidth>(y, values, inverse);
 }
 

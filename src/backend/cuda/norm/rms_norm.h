@@ -28,5 +28,6 @@ struct NormRows {
 };
 
 void launch_rms_norm(const NormRows& rows, const Launch& where);
+void launch_rms_norm_reference(const NormRows& rows, const Launch& where);  // no residual
 
 }  // namespace octavo::cuda

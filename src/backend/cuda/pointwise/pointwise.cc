@@ -1,4 +1,4 @@
-// The kernels cuda_add, cuda_swiglu and cuda_quantize.
+// The kernels cuda_add, cuda_swiglu, cuda_swiglu_reference and cuda_quantize.
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cuda/pointwise/pointwise.h"
 
@@ -38,11 +38,17 @@ void run_add(const Operands& operands, const LaunchContext& context) {
   launch_add(bind({.a = args.a, .b = args.b, .y = args.y}), on(context));
 }
 
-void run_swiglu(const Operands& operands, const LaunchContext& context) {
+PointwiseRows bind_swiglu(const Operands& operands) {
   const auto args = SwigluArgs::bind(operands);
-  launch_swiglu(
-      bind({.a = args.gate, .b = args.up, .output_scale = args.output_scale, .y = args.y}),
-      on(context));
+  return bind({.a = args.gate, .b = args.up, .output_scale = args.output_scale, .y = args.y});
+}
+
+void run_swiglu(const Operands& operands, const LaunchContext& context) {
+  launch_swiglu(bind_swiglu(operands), on(context));
+}
+
+void run_swiglu_reference(const Operands& operands, const LaunchContext& context) {
+  launch_swiglu_reference(bind_swiglu(operands), on(context));
 }
 
 void run_quantize(const Operands& operands, const LaunchContext& context) {
@@ -51,11 +57,15 @@ void run_quantize(const Operands& operands, const LaunchContext& context) {
 }
 
 constexpr KernelTraits kTraits = {.device = DeviceType::kCuda, .programmatic = true};
+constexpr KernelTraits kReferenceTraits = {
+    .device = DeviceType::kCuda, .programmatic = true, .fallback = true};
 
 }  // namespace
 
 const Kernel kAdd = {"cuda_add", Op::kAdd, kTraits, supports_binary, nullptr, run_add};
 const Kernel kSwiglu = {"cuda_swiglu", Op::kSwiglu, kTraits, supports_binary, nullptr, run_swiglu};
+const Kernel kSwigluReference = {"cuda_swiglu_reference", Op::kSwiglu, kReferenceTraits,
+                                 supports_binary,         nullptr,     run_swiglu_reference};
 const Kernel kQuantize = {"cuda_quantize",   Op::kQuantize, kTraits,
                           supports_quantize, nullptr,       run_quantize};
 

@@ -19,6 +19,14 @@ struct Swiglu {
   static constexpr bool kBinary = true;
   __device__ static float apply(float gate, float up) { return device::swiglu(gate, up); }
 };
+// Rounded once to float, whatever the device's exponential is like.
+struct SwigluReference {
+  static constexpr bool kBinary = true;
+  __device__ static float apply(float gate, float up) {
+    const double value = gate;
+    return static_cast<float>(value / (1.0 + exp(-value)) * up);
+  }
+};
 struct Identity {
   static constexpr bool kBinary = false;
   __device__ static float apply(float a, float) { return a; }
@@ -98,6 +106,9 @@ void launch_add(const PointwiseRows& rows, const Launch& where) {
 }
 void launch_swiglu(const PointwiseRows& rows, const Launch& where) {
   launch_pointwise<Swiglu>(rows, where);
+}
+void launch_swiglu_reference(const PointwiseRows& rows, const Launch& where) {
+  launch_pointwise<SwigluReference>(rows, where);
 }
 void launch_quantize(const PointwiseRows& rows, const Launch& where) {
   launch_pointwise<Identity>(rows, where);

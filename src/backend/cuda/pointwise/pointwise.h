@@ -24,6 +24,7 @@ struct PointwiseRows {
 
 void launch_add(const PointwiseRows& rows, const Launch& where);
 void launch_swiglu(const PointwiseRows& rows, const Launch& where);
+void launch_swiglu_reference(const PointwiseRows& rows, const Launch& where);
 void launch_quantize(const PointwiseRows& rows, const Launch& where);
 
 }  // namespace octavo::cuda

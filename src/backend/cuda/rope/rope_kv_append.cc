@@ -1,4 +1,4 @@
-// The kernels cuda_rope, cuda_kv_append and cuda_rope_kv_append.
+// The kernels cuda_rope, cuda_rope_reference, cuda_kv_append and cuda_rope_kv_append.
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cuda/rope/rope_kv_append.h"
 
@@ -19,7 +19,7 @@ void set_cache(RopeCall& call, const TensorView& k_cache, const TensorView& v_ca
   call.head_dim = static_cast<int>(k_cache.shape[3]);
 }
 
-void run_rope(const Operands& operands, const LaunchContext& context) {
+RopeCall bind_rope(const Operands& operands) {
   const auto args = RopeArgs::bind(operands);
   const int64_t head_dim = args.params->head_dim;
   RopeCall call = {};
@@ -34,7 +34,15 @@ void run_rope(const Operands& operands, const LaunchContext& context) {
   call.tokens = args.x.rows();
   call.vector = vector_width(head_dim / 2, {&args.x, &args.y});
   call.activation = call.cache = args.x.dtype;
-  launch_rope_kv_append(call, on(context));
+  return call;
+}
+
+void run_rope(const Operands& operands, const LaunchContext& context) {
+  launch_rope_kv_append(bind_rope(operands), on(context));
+}
+
+void run_rope_reference(const Operands& operands, const LaunchContext& context) {
+  launch_rope_reference(bind_rope(operands), on(context));
 }
 
 void run_kv_append(const Operands& operands, const LaunchContext& context) {
@@ -110,10 +118,14 @@ Verdict supports_rope_kv_append(const Problem& problem) {
 }
 
 constexpr KernelTraits kTraits = {.device = DeviceType::kCuda, .programmatic = true};
+constexpr KernelTraits kReferenceTraits = {
+    .device = DeviceType::kCuda, .programmatic = true, .fallback = true};
 
 }  // namespace
 
 const Kernel kRope = {"cuda_rope", Op::kRope, kTraits, supports_rope, nullptr, run_rope};
+const Kernel kRopeReference = {"cuda_rope_reference", Op::kRope, kReferenceTraits,
+                               supports_rope,         nullptr,   run_rope_reference};
 const Kernel kKvAppend = {"cuda_kv_append",   Op::kKvAppend, kTraits,
                           supports_kv_append, nullptr,       run_kv_append};
 const Kernel kRopeKvAppend = {"cuda_rope_kv_append",   Op::kRopeKvAppend, kTraits,

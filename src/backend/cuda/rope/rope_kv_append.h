@@ -29,5 +29,6 @@ struct RopeCall {
 };
 
 void launch_rope_kv_append(const RopeCall& call, const Launch& where);
+void launch_rope_reference(const RopeCall& call, const Launch& where);  // of q alone
 
 }  // namespace octavo::cuda

@@ -4,7 +4,8 @@
 
 namespace octavo::device {
 
-__device__ __forceinline__ float warp_sum(float value) {
+template <typename Value>
+__device__ __forceinline__ Value warp_sum(Value value) {
 #pragma unroll
   for (int offset = 16; offset > 0; offset /= 2)
     value += __shfl_xor_sync(0xFFFFFFFFu, value, offset);
