@@ -15,7 +15,8 @@ namespace octavo {
 namespace {
 
 constexpr int kReplays = 5;
-constexpr int64_t kCalls = 6;  // in a graph, at least
+constexpr int64_t kCalls = 6;    // in a graph, at least
+constexpr int64_t kCopies = 64;  // of a weight, at most: small ones take little time, cold or not
 constexpr int64_t kAlignment = 1024;
 constexpr int64_t kPatternBytes = int64_t{4} << 20;
 
@@ -82,7 +83,8 @@ TensorView KernelTimer::random_tensor(const Problem::Operand& operand, int64_t& 
 double KernelTimer::time_one(const Kernel& kernel, const std::string& tactic,
                              const Problem& problem) {
   const int64_t weight_bytes = bytes_of(problem.inputs[1]);
-  const int64_t copies = 1 + 3 * device_.properties().l2_bytes / std::max<int64_t>(weight_bytes, 1);
+  const int64_t copies =
+      std::min(kCopies, 1 + 3 * device_.properties().l2_bytes / std::max<int64_t>(weight_bytes, 1));
   int64_t needed = copies * weight_bytes;
   for (const Problem::Operand& operand : problem.inputs) needed += bytes_of(operand);
   for (const Problem::Operand& operand : problem.outputs) needed += bytes_of(operand);
