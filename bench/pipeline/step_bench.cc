@@ -3,7 +3,8 @@
 //
 // step_bench MODEL_DIR [octavo's model options as NAME=VALUE …]: dummy weights; prints one JSON
 // object. Options: device, qformat, kv_cache_dtype, context, batch (a list), prefill (a list),
-// tokens_per_block, low_latency_gemm_plugin, steps (that are timed; few where a profiler looks on).
+// tokens_per_block, low_latency_gemm_plugin, gemm_swiglu_plugin, steps (that are timed; few where a
+// profiler looks on).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -142,6 +143,7 @@ void run(const std::string& model_dir, Settings settings) {
   config.max_batch_size = largest(batches);
   config.max_num_tokens = std::max(longest, config.max_batch_size);
   config.tokens_per_block = std::stoll(setting("tokens_per_block", "64"));
+  config.plugin_config.gemm_swiglu_plugin = setting("gemm_swiglu_plugin", "disable");
   config.plugin_config.low_latency_gemm_plugin =
       setting("low_latency_gemm_plugin", options.qformat == "fp8" ? "fp8" : "disable");
   ThreadPool pool;

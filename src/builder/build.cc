@@ -3,6 +3,7 @@
 #include "builder/build.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "builder/apply_quantization.h"
@@ -29,6 +30,12 @@ struct BuildTarget {
   bool deterministic = false;  // batch-invariant kernels only
   PluginConfig plugins;
   KernelTimer* timer = nullptr;  // null: candidates are ranked, not measured
+  bool competing = false;        // fusions compete with the calls that they replace
+
+  bool measures(const Problem& problem) const {
+    return timer != nullptr &&
+           (KernelTimer::measures(problem) || (competing && problem.op == Op::kSwiglu));
+  }
 };
 
 bool has_quantized_linear(const ModelDir& model) {
@@ -109,7 +116,7 @@ KernelTime choose_kernel(const Problem& problem, const KernelRegistry& registry,
   if (target.deterministic)
     std::erase_if(candidates, [](const Kernel* k) { return !k->traits.batch_invariant; });
   drop_plugins(candidates, problem, target);
-  if (target.timer != nullptr && KernelTimer::measures(problem)) {
+  if (target.measures(problem)) {
     const std::vector<KernelTime>& times = target.timer->time(problem, candidates);
     if (!times.empty()) return times.front();
   }
@@ -146,6 +153,39 @@ Plan make_plan(const Program& program, Plan bucket, const EngineConfig& config,
     bucket.floor_us.push_back(target.timer ? floor_us(problem, target.timer->device()) : 0);
   }
   return bucket;
+}
+
+// The time of the calls that were measured; infinite where one of them could not be.
+double measured_us(const Plan& plan, const BuildTarget& target) {
+  double sum = 0;
+  for (size_t i = 0; i < plan.kernel_us.size(); ++i) {
+    if (plan.kernel_us[i] == 0 && target.measures({.op = plan.program.calls[i].op}))
+      return std::numeric_limits<double>::infinity();
+    sum += plan.kernel_us[i];
+  }
+  return sum;
+}
+
+// A bucket's plan with the competing fusions that make it faster; without measurements with none.
+Plan best_plan(const Program& program, std::span<const Fusion> competing, const Plan& bucket,
+               const EngineConfig& config, const KernelRegistry& registry,
+               const BuildTarget& target) {
+  Plan best = make_plan(program, bucket, config, registry, target);
+  if (target.timer == nullptr) return best;
+  for (const Fusion& fusion : competing) {
+    Draft fused{.program = best.program};
+    fusion.apply(fused);
+    if (fused.program.calls.size() == best.program.calls.size()) continue;  // nothing to fuse
+    remove_dead_tensors(fused.program);
+    validate(fused.program);
+    try {
+      Plan plan = make_plan(fused.program, bucket, config, registry, target);
+      if (measured_us(plan, target) < measured_us(best, target)) best = std::move(plan);
+    } catch (const Error& error) {
+      if (error.category() != ErrorCategory::kUnsupported) throw;  // no kernel for it: unfused
+    }
+  }
+  return best;
 }
 
 // Below it a mixed step's time hardly falls with its tokens.
@@ -232,8 +272,14 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
     blueprint.slices =
         shard(draft, model_tensors(*model.architecture, model.config), model.config, place);
   }
+  std::vector<Fusion> competing;
   for (const Fusion& fusion : fusions) {
-    if (fusion.enabled(options)) fusion.apply(draft);
+    if (!fusion.enabled(options)) continue;
+    if (fusion.competes) {
+      competing.push_back(fusion);
+    } else {
+      fusion.apply(draft);
+    }
   }
   remove_dead_tensors(draft.program);
   validate(draft.program);
@@ -246,10 +292,11 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
       .kernels = device == nullptr ? KernelTarget(resolved_device(options)) : KernelTarget(*device),
       .deterministic = options.deterministic,
       .plugins = options.plugin_config,
-      .timer = timer};
-  for (Plan& bucket : token_buckets(blueprint.config, options, target.kernels.device))
+      .timer = timer,
+      .competing = !competing.empty()};
+  for (const Plan& bucket : token_buckets(blueprint.config, options, target.kernels.device))
     blueprint.plans.push_back(
-        make_plan(draft.program, std::move(bucket), blueprint.config, registry, target));
+        best_plan(draft.program, competing, bucket, blueprint.config, registry, target));
   return blueprint;
 }
 

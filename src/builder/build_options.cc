@@ -168,10 +168,24 @@ void add_cpu_notices(const PluginConfig& plugins, bool gemm_plugin,
   }
 }
 
+// Its kernel is for Hopper, and rounds and quantizes as the unfused calls do.
+void check_gemm_swiglu(const BuildConfig& options, const ModelConfig& config,
+                       const CheckpointFacts& facts) {
+  constexpr std::string_view kFlag = "--gemm_swiglu_plugin fp8";
+  if (options.plugin_config.gemm_swiglu_plugin != "fp8") return;
+  const int capability = facts.compute_capability;
+  if (capability != 0 && capability / 10 != 9) {
+    refuse(fmt::format("{} on a device of compute capability {}.{}", kFlag, capability / 10,
+                       capability % 10),
+           "its kernel is for 9.x: leave it disabled");
+  }
+  if (!options.plugin_config.norm_quant_fusion) refuse(kFlag, "needs --norm_quant_fusion enable");
+  if (activation_dtype(options, config) != DType::kBF16)
+    refuse(kFlag, "needs bfloat16 activations: --dtype bfloat16");
+}
+
 // What the CUDA backend cannot do yet is refused, not left out in silence.
 void check_cuda_plugins(const PluginConfig& plugins, std::vector<std::string>& notices) {
-  if (plugins.gemm_swiglu_plugin == "fp8")
-    refuse("--gemm_swiglu_plugin fp8", "the CUDA backend has no such kernel: leave it disabled");
   if (plugins.low_latency_gemm_swiglu_plugin == "fp8") {
     refuse("--low_latency_gemm_swiglu_plugin fp8",
            "the CUDA backend has no such kernel: leave it disabled");
@@ -215,6 +229,7 @@ std::vector<std::string> check_build_options(const BuildConfig& options, const M
     if (plugins.reduce_fusion && options.tp_size > 1)
       notices.push_back("the CPU backend runs the unfused meaning of --reduce_fusion");
   } else {
+    check_gemm_swiglu(options, config, facts);
     check_cuda_plugins(plugins, notices);
   }
   if (config.dtype == DType::kF16 && options.dtype == "auto") {

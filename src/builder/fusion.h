@@ -30,6 +30,9 @@ struct Fusion {
   std::string_view name;
   bool (*enabled)(const BuildConfig& options);
   void (*apply)(Draft& draft);
+  // Competes with the calls that it replaces: each bucket of tokens has it where that was measured
+  // to be faster. These stand at the end of the table.
+  bool competes = false;
 };
 
 // In the order in which they run.
@@ -38,6 +41,7 @@ std::span<const Fusion> fusion_table();
 void fuse_qkv(Draft& draft);             // q, k, v → one linear with three segments
 void fuse_gate_up(Draft& draft);         // gate, up → one linear with two segments
 void fuse_grouped_swiglu(Draft& draft);  // swiglu, grouped_quantize → one call
+void fuse_linear_swiglu(Draft& draft);   // linear of gate and up, swiglu → one call
 void fuse_rope_kv_append(Draft& draft);  // rope(q), rope(k), kv_append → one call
 void fuse_add_rms_norm(Draft& draft);    // add, rms_norm → one call
 void fuse_quantize(

@@ -11,6 +11,12 @@ bool always(const BuildConfig&) { return true; }
 bool fused_mlp(const BuildConfig& options) { return options.plugin_config.use_fused_mlp; }
 bool norm_quant(const BuildConfig& options) { return options.plugin_config.norm_quant_fusion; }
 
+// The CPU runs the plugin's unfused meaning.
+bool gemm_swiglu(const BuildConfig& options) {
+  return options.plugin_config.gemm_swiglu_plugin == "fp8" &&
+         resolved_device(options) == DeviceType::kCuda;
+}
+
 constexpr std::array kFusions = {
     Fusion{"qkv", always, fuse_qkv},
     Fusion{"gate_up", fused_mlp, fuse_gate_up},
@@ -18,6 +24,7 @@ constexpr std::array kFusions = {
     Fusion{"add_rms_norm", always, fuse_add_rms_norm},
     Fusion{"quantize", norm_quant, fuse_quantize},
     Fusion{"grouped_swiglu", norm_quant, fuse_grouped_swiglu},
+    Fusion{"linear_swiglu", gemm_swiglu, fuse_linear_swiglu, /*competes=*/true},
 };
 
 }  // namespace

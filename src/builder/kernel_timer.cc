@@ -175,7 +175,7 @@ std::vector<KernelTime> KernelTimer::measure(const Problem& problem,
 }
 
 double floor_us(const Problem& problem, const DeviceProperties& device) {
-  if (problem.op != Op::kLinear || device.bytes_per_s <= 0) return 0;
+  if (!KernelTimer::measures(problem) || device.bytes_per_s <= 0) return 0;
   double bytes = 0;
   for (const auto* operands : {&problem.inputs, &problem.outputs}) {
     for (const Problem::Operand& operand : *operands) {

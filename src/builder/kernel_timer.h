@@ -20,8 +20,9 @@ struct KernelTime {
   double us = 0;       // of one call, weights cold
 };
 
-// Linears alone are measured: their candidates differ with every size, where those of the other
-// ops are ranked. Results are kept, so that equal calls of all layers and plans are measured once.
+// Linears alone are measured, and what competes with a fusion: their candidates differ with every
+// size, where those of the other ops are ranked. Results are kept, so that equal calls of all
+// layers and plans are measured once.
 class KernelTimer {
  public:
   // `records`: asked before anything is measured, and told what was; may be null.
@@ -30,7 +31,9 @@ class KernelTimer {
 
   const DeviceProperties& device() const { return device_.properties(); }
 
-  static bool measures(const Problem& problem) { return problem.op == Op::kLinear; }
+  static bool measures(const Problem& problem) {
+    return problem.op == Op::kLinear || problem.op == Op::kLinearSwiglu;
+  }
 
   // Every candidate with every tactic of its own, fastest first; a candidate that cannot run after
   // all is left out.

@@ -126,9 +126,8 @@ std::vector<SymbolicShape> infer_quantize(Specs in, const OpParams&) {
   return {rule.shape(0)};
 }
 
-std::vector<SymbolicShape> infer_linear(Specs in, const OpParams& params) {
-  const Rule rule(Op::kLinear, in);
-  const auto& segments = params_of<LinearParams>(Op::kLinear, params).segment_rows;
+// Returns the weight's rows.
+Dim check_linear(const Rule& rule, const std::vector<int64_t>& segments) {
   rule.matrix(0);
   rule.matrix(1);
   const SymbolicShape& weight = rule.shape(1);
@@ -151,7 +150,22 @@ std::vector<SymbolicShape> infer_linear(Specs in, const OpParams& params) {
     rule.same_shape(4, {weight[0]});
     rule.floating(4);
   }
-  return {{rule.shape(0)[0], weight[0]}};
+  return weight[0];
+}
+
+std::vector<SymbolicShape> infer_linear(Specs in, const OpParams& params) {
+  const Rule rule(Op::kLinear, in);
+  const Dim rows = check_linear(rule, params_of<LinearParams>(Op::kLinear, params).segment_rows);
+  return {{rule.shape(0)[0], rows}};
+}
+
+std::vector<SymbolicShape> infer_linear_swiglu(Specs in, const OpParams& params) {
+  const Rule rule(Op::kLinearSwiglu, in);
+  Dim rows = check_linear(rule, params_of<LinearParams>(Op::kLinearSwiglu, params).segment_rows);
+  rule.expect(rows.value % 2 == 0, 1, "as many rows of gate as of up");
+  rule.scales(5, 1);
+  rows.value /= 2;
+  return {{rule.shape(0)[0], rows}};
 }
 
 void check_rope(const Rule& rule, Op op, const OpParams& params, size_t positions) {
@@ -316,6 +330,19 @@ std::vector<SymbolicShape> infer_recv(Specs, const OpParams& params) {
   return {{}};
 }
 
+OpInfo linear_swiglu_info() {
+  return {Op::kLinearSwiglu,
+          "linear_swiglu",
+          {{"x"},
+           {"weight"},
+           {"input_scale", true},
+           {"weight_scale", true},
+           {"bias", true},
+           {"output_scale", true}},
+          {{"y"}},
+          infer_linear_swiglu};
+}
+
 std::array<OpInfo, kOpCount> with_moe(std::array<OpInfo, kOpCount> infos) {
   for (const OpInfo& info : moe_ops()) infos[static_cast<size_t>(info.op)] = info;
   return infos;
@@ -374,6 +401,7 @@ const std::array<OpInfo, kOpCount>& table() {
        {{"y"}},
        infer_attention},
       {Op::kSwiglu, "swiglu", {{"gate"}, {"up"}, {"output_scale", true}}, {{"y"}}, infer_swiglu},
+      linear_swiglu_info(),
       {Op::kGatherRows, "gather_rows", {{"x"}, {"rows"}}, {{"y"}}, infer_gather_rows},
       {Op::kAllReduce, "all_reduce", {{"x"}}, {{"y"}}, infer_all_reduce},
       {Op::kReduceScatter, "reduce_scatter", {{"x"}}, {{"y"}}, infer_reduce_scatter},

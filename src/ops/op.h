@@ -27,6 +27,7 @@ enum class Op : uint8_t {
   kRopeKvAppend,
   kAttention,
   kSwiglu,
+  kLinearSwiglu,
   kGatherRows,
   kAllReduce,
   kReduceScatter,
@@ -40,7 +41,7 @@ enum class Op : uint8_t {
   kGroupedSwiglu,
   kCombine,
 };
-inline constexpr int kOpCount = 23;
+inline constexpr int kOpCount = 24;
 
 // Whether the op moves data between ranks.
 constexpr bool is_communication(Op op) { return op >= Op::kAllReduce && op <= Op::kRecv; }
@@ -53,7 +54,7 @@ struct RmsNormParams {  // rms_norm, add_rms_norm
   float epsilon = 1e-5f;
 };
 
-struct LinearParams {  // linear, grouped_linear
+struct LinearParams {  // linear, linear_swiglu, grouped_linear
   // Rows of the weight that share one weight scale, in order; empty means a single segment.
   std::vector<int64_t> segment_rows;
 };

@@ -81,6 +81,7 @@ OpParams params_from(Op op, const JsonObject& object) {
     case Op::kAddRmsNorm:
       return RmsNormParams{static_cast<float>(object.required_float("epsilon", {0.0, 1.0}))};
     case Op::kLinear:
+    case Op::kLinearSwiglu:
     case Op::kGroupedLinear:
       return LinearParams{object.required("segment_rows").as_ints(kSize)};
     case Op::kRope:

@@ -70,13 +70,31 @@ TEST(BuildOptions, WhatTheCudaBackendLacksIsRefused) {
   const auto refused = [](const PluginConfig& plugins) {
     return unsupported_options({.device = "cuda", .plugin_config = plugins}, kFp8);
   };
-  EXPECT_THAT(refused({.gemm_swiglu_plugin = "fp8"}), HasSubstr("no such kernel"));
   EXPECT_THAT(refused({.low_latency_gemm_swiglu_plugin = "fp8"}), HasSubstr("no such kernel"));
   EXPECT_THAT(refused({.use_fp8_context_fmha = true}), HasSubstr("in 16 bit"));
   EXPECT_THAT(
       check_build_options({.device = "cuda", .plugin_config = {.use_paged_context_fmha = false}},
                           tiny_config(), kFp8),
       ElementsAre(HasSubstr("--use_paged_context_fmha disable has no effect")));
+}
+
+TEST(BuildOptions, GemmSwigluNeedsHopperAndRoundedHalves) {
+  BuildConfig options = {.device = "cuda", .plugin_config = {.gemm_swiglu_plugin = "fp8"}};
+  CheckpointFacts facts = kFp8;
+  options.dtype = "bfloat16";
+  for (const int capability : {0, 90}) {
+    facts.compute_capability = capability;
+    EXPECT_TRUE(check_build_options(options, tiny_config(), facts).empty());
+  }
+  facts.compute_capability = 100;
+  EXPECT_THAT(unsupported_options(options, facts),
+              HasSubstr("--gemm_swiglu_plugin fp8 on a device of compute capability 10.0"));
+  facts.compute_capability = 90;
+  options.plugin_config.norm_quant_fusion = false;
+  EXPECT_THAT(unsupported_options(options, facts), HasSubstr("needs --norm_quant_fusion enable"));
+  options.plugin_config.norm_quant_fusion = true;
+  options.dtype = "float32";
+  EXPECT_THAT(unsupported_options(options, facts), HasSubstr("needs bfloat16 activations"));
 }
 
 TEST(BuildOptions, Fp8PluginsNeedAnFp8Checkpoint) {

@@ -5,7 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <set>
+#include <thread>
 
 #include "builder/draft_support.h"
 
@@ -160,6 +162,38 @@ TEST(Build, PluginFlagsDecideWhichKernelsAreCandidates) {
   EXPECT_EQ(linears_with({.gemm_plugin = "disable"}), Names{"low_latency"});
   EXPECT_EQ(linears_with({.gemm_plugin = "disable", .low_latency_gemm_plugin = "fp8"}),
             Names{"low_latency"});
+}
+
+void take_long(const Operands&, const LaunchContext&) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(2));
+}
+void take_no_time(const Operands&, const LaunchContext&) {}
+
+// Measured on the host, whose linear and SwiGLU of this size take less than 2 ms and more than
+// nothing.
+TEST(Build, ABucketHasACompetingFusionWhereItIsFaster) {
+  const ModelDir model = tiny_model(fp8_with_kv_cache());
+  const BuildConfig config{.device = "cuda",
+                           .dtype = "bfloat16",
+                           .max_num_tokens = 64,
+                           .plugin_config = {.gemm_swiglu_plugin = "fp8"}};
+  ThreadPool pool(1);
+  HostDevice device(pool, /*graphs=*/true);
+  for (const bool quick : {true, false}) {
+    std::vector<Kernel> kernels(cpu_registry().all().begin(), cpu_registry().all().end());
+    for (Kernel& kernel : kernels) {
+      if (kernel.op == Op::kLinearSwiglu) kernel.run = quick ? take_no_time : take_long;
+    }
+    KernelRegistry registry;
+    registry.add(kernels);
+    const Blueprint blueprint = make_blueprint(model, config, registry, &device);
+    for (const Plan& plan : blueprint.plans) {
+      EXPECT_EQ(calls_of(plan.program, Op::kLinearSwiglu).empty(), !quick);
+      EXPECT_EQ(calls_of(plan.program, Op::kSwiglu).empty(), quick);
+    }
+    const Blueprint unmeasured = make_blueprint(model, config, fake_cuda_registry());
+    EXPECT_TRUE(calls_of(unmeasured.plans.back().program, Op::kLinearSwiglu).empty());
+  }
 }
 
 TEST(Build, AGpuHasAPlanForEveryPowerOfTwoOfTokens) {

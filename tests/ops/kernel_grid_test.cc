@@ -10,6 +10,7 @@
 #include "cache_cases.h"
 #include "elementwise_cases.h"
 #include "linear_cases.h"
+#include "linear_swiglu_cases.h"
 #include "moe_cases.h"
 
 namespace octavo {
@@ -53,6 +54,8 @@ std::vector<OpCase> make_cases(Op op) {
       return swiglu_cases();
     case Op::kLinear:
       return linear_cases();
+    case Op::kLinearSwiglu:
+      return linear_swiglu_cases();
     case Op::kRoute:
       return route_cases();
     case Op::kPermute:

@@ -43,9 +43,17 @@ OperandSpec copies_of(int64_t columns, DType dtype = DType::kBF16) {
   return tensor({Dim::tokens_top_k(2), Dim::constant(columns)}, dtype);
 }
 
-CallSpec good_moe(Op op) {
+// Of an op of experts, or one that fuses others.
+CallSpec good_composed(Op op) {
   const OperandSpec choices = rows_of(2, DType::kI32), offsets = vector_of(9, DType::kI32);
   switch (op) {
+    case Op::kLinearSwiglu:
+      return {op,
+              LinearParams{{64, 64}},
+              {rows_of(256, DType::kE4M3),
+               tensor({Dim::constant(128), Dim::constant(256)}, DType::kE4M3), scale(), scale(2),
+               vector_of(128), scale()},
+              {rows_of(64, DType::kE4M3)}};
     case Op::kRoute:
       return {op,
               RouteParams{.top_k = 2},
@@ -140,7 +148,7 @@ CallSpec good(Op op) {
     case Op::kRecv:
       return {op, RecvParams{256}, {}, {x}};
     default:
-      return good_moe(op);
+      return good_composed(op);
   }
 }
 
@@ -209,8 +217,9 @@ TEST(OpTest, EveryOperandIsChecked) {
 }
 
 TEST(OpTest, ParamsMustBeOfTheOp) {
-  for (const Op op : {Op::kRmsNorm, Op::kAddRmsNorm, Op::kLinear, Op::kRope, Op::kRopeKvAppend,
-                      Op::kAttention, Op::kRoute, Op::kPermute, Op::kGroupedLinear}) {
+  for (const Op op :
+       {Op::kRmsNorm, Op::kAddRmsNorm, Op::kLinear, Op::kRope, Op::kRopeKvAppend, Op::kAttention,
+        Op::kRoute, Op::kPermute, Op::kGroupedLinear, Op::kLinearSwiglu}) {
     CallSpec call = good(op);
     call.params = {};
     EXPECT_EQ(message_of(call), fmt::format("[{}] params: wrong kind", to_string(op)));
@@ -218,6 +227,24 @@ TEST(OpTest, ParamsMustBeOfTheOp) {
 }
 
 const std::vector<BadCall> kBadCalls = {
+    {Op::kLinearSwiglu,
+     [](CallSpec& c) {
+       c.params = LinearParams{};
+       c.inputs[1].shape[0].value = 127;
+       c.inputs[3] = scale();
+       c.inputs[4] = absent();
+     },
+     "[linear_swiglu] weight: expected as many rows of gate as of up, got [127, 256] float8_e4m3"},
+    {Op::kLinearSwiglu,
+     [](CallSpec& c) {
+       c.params = LinearParams{{64, 65}};
+     },
+     "[linear_swiglu] weight: expected rows equal to the sum of its segments, got [128, 256] "
+     "float8_e4m3"},
+    {Op::kLinearSwiglu, [](CallSpec& c) { c.inputs[5] = absent(); },
+     "[linear_swiglu] y: expected float32 or bfloat16, got float8_e4m3"},
+    {Op::kLinearSwiglu, [](CallSpec& c) { c.outputs[0] = rows_of(128, DType::kE4M3); },
+     "[linear_swiglu] y: expected [tokens, 64], got [tokens, 128]"},
     {Op::kPermute, [](CallSpec& c) { c.outputs[0].dtype = DType::kF32; },
      "[permute] rows: expected int32, got float32"},
     {Op::kGroupedLinear, [](CallSpec& c) { c.inputs[3] = scale(8); },

@@ -27,6 +27,7 @@ std::span<const Kernel> cuda_kernels() {
       cuda::kLinearCublasLt,
       cuda::kLinearSm90,
       cuda::kLinearReference,
+      cuda::kLinearSwiglu,
       cuda::kAttentionDecode,
       cuda::kAttentionContext,
       cuda::kAttentionContextPortable,

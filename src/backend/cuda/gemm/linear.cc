@@ -30,15 +30,48 @@ Verdict check_fp8_linear(const Problem& problem) {
   return Verdict::yes();
 }
 
-namespace {
-
-int multiprocessors() {
+int multiprocessor_count() {
   int device = 0;
   int count = 0;
   OCTAVO_CUDA_CHECK(cudaGetDevice(&device));
   OCTAVO_CUDA_CHECK(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device));
   return count;
 }
+
+Verdict check_large_gemm(const Problem& problem) {
+  const auto& params = std::get<LinearParams>(problem.params);
+  const int64_t m = problem.inputs[0].shape[0], k = problem.inputs[0].shape[1];
+  const int64_t n = problem.inputs[1].shape[0];
+  if (k % 16 != 0) return Verdict::no(fmt::format("{} columns, not a multiple of 16", k));
+  if (params.segment_rows.size() > kLargeGemmMaxSegments)
+    return Verdict::no(fmt::format("{} segments", params.segment_rows.size()));
+  for (const int64_t end : segment_ends(params, n)) {
+    if (end % 8 != 0) return Verdict::no("a segment that is not a multiple of 8 rows");
+  }
+  constexpr int64_t kMost = INT32_MAX / 2;
+  if (m > kMost || n > kMost || k > kMost) return Verdict::no("an operand of 2^30 rows or columns");
+  return Verdict::yes();
+}
+
+LargeGemm large_gemm(const LinearArgs& args) {
+  LargeGemm gemm = {.x = args.x.as<const uint8_t>(),
+                    .weight = args.weight.as<const uint8_t>(),
+                    .input_scale = args.input_scale.as<const float>(),
+                    .weight_scale = args.weight_scale.as<const float>(),
+                    .bias = args.bias.data,
+                    .y = args.y.data,
+                    .x_stride = args.x.row_stride,
+                    .weight_stride = args.weight.row_stride,
+                    .y_stride = args.y.row_stride,
+                    .m = static_cast<int>(args.x.rows()),
+                    .n = static_cast<int>(args.weight.rows()),
+                    .k = static_cast<int>(args.x.columns())};
+  for (const int64_t end : segment_ends(*args.params, gemm.n))
+    gemm.segment_end[gemm.segments++] = static_cast<int>(end);
+  return gemm;
+}
+
+namespace {
 
 Verdict supports_low_latency(const Problem& problem) {
   const Verdict fp8 = check_fp8_linear(problem);
@@ -74,45 +107,15 @@ void run_low_latency(const Operands& operands, const LaunchContext& context) {
   for (const int64_t end : segment_ends(*args.params, gemm.n))
     gemm.segment_end[gemm.segments++] = static_cast<int>(end);
   if (gemm.m == 0) return;
-  launch_low_latency(gemm, low_latency_config(gemm.m, gemm.n, gemm.k, multiprocessors()),
+  launch_low_latency(gemm, low_latency_config(gemm.m, gemm.n, gemm.k, multiprocessor_count()),
                      on(context));
-}
-
-LargeGemm large_gemm(const LinearArgs& args) {
-  LargeGemm gemm = {.x = args.x.as<const uint8_t>(),
-                    .weight = args.weight.as<const uint8_t>(),
-                    .input_scale = args.input_scale.as<const float>(),
-                    .weight_scale = args.weight_scale.as<const float>(),
-                    .bias = args.bias.data,
-                    .y = args.y.data,
-                    .x_stride = args.x.row_stride,
-                    .weight_stride = args.weight.row_stride,
-                    .y_stride = args.y.row_stride,
-                    .m = static_cast<int>(args.x.rows()),
-                    .n = static_cast<int>(args.weight.rows()),
-                    .k = static_cast<int>(args.x.columns())};
-  for (const int64_t end : segment_ends(*args.params, gemm.n))
-    gemm.segment_end[gemm.segments++] = static_cast<int>(end);
-  return gemm;
 }
 
 Verdict supports_sm90(const Problem& problem) {
   const Verdict fp8 = check_fp8_linear(problem);
   if (!fp8.supported) return fp8;
   if (problem.outputs[0].dtype != DType::kBF16) return Verdict::no("y that is not bfloat16");
-  const auto& segments = std::get<LinearParams>(problem.params).segment_rows;
-  const int64_t k = problem.inputs[0].shape[1];
-  if (k % 16 != 0) return Verdict::no(fmt::format("{} columns, not a multiple of 16", k));
-  if (segments.size() > kLargeGemmMaxSegments)
-    return Verdict::no(fmt::format("{} segments", segments.size()));
-  for (const int64_t end :
-       segment_ends(std::get<LinearParams>(problem.params), problem.inputs[1].shape[0])) {
-    if (end % 8 != 0) return Verdict::no("a segment that is not a multiple of 8 rows");
-  }
-  constexpr int64_t kMost = INT32_MAX / 2;
-  if (problem.inputs[0].shape[0] > kMost || problem.inputs[1].shape[0] > kMost || k > kMost)
-    return Verdict::no("an operand of 2^30 rows or columns");
-  return Verdict::yes();
+  return check_large_gemm(problem);
 }
 
 void run_reference(const Operands& operands, const LaunchContext& context);
@@ -123,7 +126,7 @@ void run_sm90(const Operands& operands, const LaunchContext& context) {
   if (gemm.m == 0) return;
   if (!rows_aligned(args.x, 16) || !rows_aligned(args.weight, 16) || !rows_aligned(args.y, 8))
     return run_reference(operands, context);
-  launch_large_gemm(gemm, large_gemm_config(gemm.m, gemm.n, multiprocessors()), on(context));
+  launch_large_gemm(gemm, large_gemm_config(gemm.m, gemm.n, multiprocessor_count()), on(context));
 }
 
 Verdict supports_reference(const Problem& problem) {

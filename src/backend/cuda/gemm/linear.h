@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "backend/cuda/gemm/sm90_fp8_gemm.h"
 #include "ops/linear.h"
 
 namespace octavo::cuda {
@@ -13,5 +14,11 @@ std::vector<int64_t> segment_ends(const LinearParams& params, int64_t rows);
 
 // x and weight are E4M3 with their scales, y has an activation type, and so has the bias.
 Verdict check_fp8_linear(const Problem& problem);
+
+// What the kernels of sm90_fp8_gemm.h ask of x, the weight and its segments, and their arguments.
+Verdict check_large_gemm(const Problem& problem);
+LargeGemm large_gemm(const LinearArgs& args);
+
+int multiprocessor_count();  // of the current device
 
 }  // namespace octavo::cuda

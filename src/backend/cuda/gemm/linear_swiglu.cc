@@ -1,0 +1,48 @@
+// The kernel cuda_linear_swiglu.
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/linear_swiglu.h"
+
+#include "backend/cuda/gemm/linear.h"
+#include "backend/cuda/kernel_table.h"
+#include "backend/cuda/problem.h"
+
+namespace octavo::cuda {
+namespace {
+
+Verdict supports(const Problem& problem) {
+  const auto& [x, weight, bias] = std::tie(problem.inputs[0], problem.inputs[1], problem.inputs[4]);
+  if (x.dtype != DType::kE4M3 || weight.dtype != DType::kE4M3)
+    return Verdict::no(
+        fmt::format("x of {} and weight of {}", to_string(x.dtype), to_string(weight.dtype)));
+  if (problem.outputs[0].dtype != DType::kE4M3) return Verdict::no("y that is not E4M3");
+  if (bias.present && bias.dtype != DType::kBF16) return Verdict::no("a bias of another type");
+  if (weight.shape[0] % 32 != 0)
+    return Verdict::no(fmt::format("{} outputs, not a multiple of 16", weight.shape[0] / 2));
+  return check_large_gemm(problem);
+}
+
+void run(const Operands& operands, const LaunchContext& context) {
+  const auto args = LinearSwigluArgs::bind(operands);
+  if (!rows_aligned(args.linear.x, 16) || !rows_aligned(args.linear.weight, 16) ||
+      !rows_aligned(args.y, 16))
+    throw Error(ErrorCategory::kUnsupported, "[linear_swiglu] rows not aligned to 16 bytes");
+  LargeGemm gemm = large_gemm(args.linear);
+  gemm.y = args.y.data;
+  gemm.y_stride = args.y.row_stride;
+  gemm.output_scale = args.output_scale.as<const float>();
+  if (gemm.m == 0) return;
+  launch_large_gemm_swiglu(gemm, large_gemm_swiglu_config(gemm.m, gemm.n, multiprocessor_count()),
+                           on(context));
+}
+
+constexpr KernelTraits kTraits = {.device = DeviceType::kCuda,
+                                  .programmatic = true,
+                                  .only_major = 9,
+                                  .plugin = "gemm_swiglu_plugin"};
+
+}  // namespace
+
+const Kernel kLinearSwiglu = {
+    "cuda_linear_swiglu", Op::kLinearSwiglu, kTraits, supports, nullptr, run};
+
+}  // namespace octavo::cuda
