@@ -94,6 +94,7 @@ bool is_admitted(const Kernel& kernel, const Problem& problem, const PluginConfi
   const std::string_view plugin = kernel.traits.plugin;
   if (plugin == "gemm_plugin") return plugins.gemm_plugin != "disable";
   if (plugin == "low_latency_gemm_plugin") return plugins.low_latency_gemm_plugin != "disable";
+  if (plugin == "use_fp8_context_fmha") return plugins.use_fp8_context_fmha;
   return problem.op != Op::kLinear ||
          problem.inputs[0].dtype != dtype_of_plugin(plugins.gemm_plugin);
 }

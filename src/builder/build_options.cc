@@ -184,15 +184,28 @@ void check_gemm_swiglu(const BuildConfig& options, const ModelConfig& config,
     refuse(kFlag, "needs bfloat16 activations: --dtype bfloat16");
 }
 
+// One kernel multiplies queries in FP8; where it cannot, the flag would have no effect.
+void check_fp8_attention(const BuildConfig& options, const ModelConfig& config,
+                         const CheckpointFacts& facts) {
+  if (!options.plugin_config.use_fp8_context_fmha) return;
+  const auto refuse_if = [](bool wrong, const char* reason) {
+    if (wrong) refuse("--use_fp8_context_fmha enable", reason);
+  };
+  refuse_if(facts.compute_capability != 0 && facts.compute_capability / 10 != 9,
+            "its kernel is for compute capability 9.x");
+  refuse_if(options.deterministic,
+            "its kernel is not batch-invariant, --deterministic leaves it out");
+  refuse_if(activation_dtype(options, config) != DType::kBF16, "needs bfloat16 activations");
+  refuse_if(config.head_dim != 64 && config.head_dim != 128, "needs a head_dim of 64 or 128");
+  refuse_if(config.num_heads / config.num_kv_heads > 16, "needs at most 16 query heads a KV head");
+  refuse_if(options.tokens_per_block % 16 != 0, "needs --tokens_per_block to be a multiple of 16");
+}
+
 // What the CUDA backend cannot do yet is refused, not left out in silence.
 void check_cuda_plugins(const PluginConfig& plugins, std::vector<std::string>& notices) {
   if (plugins.low_latency_gemm_swiglu_plugin == "fp8") {
     refuse("--low_latency_gemm_swiglu_plugin fp8",
            "the CUDA backend has no such kernel: leave it disabled");
-  }
-  if (plugins.use_fp8_context_fmha) {
-    refuse("--use_fp8_context_fmha enable",
-           "the CUDA backend multiplies queries in 16 bit: leave it disabled");
   }
   if (!plugins.use_paged_context_fmha) {
     notices.push_back(
@@ -231,6 +244,7 @@ std::vector<std::string> check_build_options(const BuildConfig& options, const M
   } else {
     check_gemm_swiglu(options, config, facts);
     check_cuda_plugins(plugins, notices);
+    check_fp8_attention(options, config, facts);
   }
   if (config.dtype == DType::kF16 && options.dtype == "auto") {
     notices.push_back("float16 weights run as bfloat16");

@@ -71,7 +71,6 @@ TEST(BuildOptions, WhatTheCudaBackendLacksIsRefused) {
     return unsupported_options({.device = "cuda", .plugin_config = plugins}, kFp8);
   };
   EXPECT_THAT(refused({.low_latency_gemm_swiglu_plugin = "fp8"}), HasSubstr("no such kernel"));
-  EXPECT_THAT(refused({.use_fp8_context_fmha = true}), HasSubstr("in 16 bit"));
   EXPECT_THAT(
       check_build_options({.device = "cuda", .plugin_config = {.use_paged_context_fmha = false}},
                           tiny_config(), kFp8),
@@ -95,6 +94,33 @@ TEST(BuildOptions, GemmSwigluNeedsHopperAndRoundedHalves) {
   options.plugin_config.norm_quant_fusion = true;
   options.dtype = "float32";
   EXPECT_THAT(unsupported_options(options, facts), HasSubstr("needs bfloat16 activations"));
+}
+
+TEST(BuildOptions, Fp8AttentionIsRefusedWhereItsKernelCannotRun) {
+  const auto result = [](BuildConfig options, const ModelConfig& config, int capability) {
+    options.device = "cuda";
+    options.plugin_config.use_fp8_context_fmha = true;
+    CheckpointFacts facts = kFp8;
+    facts.compute_capability = capability;
+    try {
+      check_build_options(options, config, facts);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  ModelConfig config = tiny_config();
+  config.head_dim = 64;
+  EXPECT_EQ(result({.dtype = "bfloat16"}, config, 90), "accepted");
+  EXPECT_EQ(result({.dtype = "bfloat16"}, config, 0), "accepted");
+  EXPECT_THAT(result({.dtype = "bfloat16"}, config, 89), HasSubstr("capability 9.x"));
+  EXPECT_THAT(result({.dtype = "bfloat16", .deterministic = true}, config, 90),
+              HasSubstr("--deterministic"));
+  EXPECT_THAT(result({.dtype = "float32"}, config, 90), HasSubstr("bfloat16 activations"));
+  EXPECT_THAT(result({.dtype = "bfloat16", .tokens_per_block = 8}, config, 90),
+              HasSubstr("--tokens_per_block"));
+  config.head_dim = 96;
+  EXPECT_THAT(result({.dtype = "bfloat16"}, config, 90), HasSubstr("head_dim of 64 or 128"));
 }
 
 TEST(BuildOptions, Fp8PluginsNeedAnFp8Checkpoint) {

@@ -196,6 +196,31 @@ TEST(Build, ABucketHasACompetingFusionWhereItIsFaster) {
   }
 }
 
+TEST(Build, Fp8AttentionIsChosenWhereItsFlagIsOn) {
+  std::vector<Kernel> table;
+  for (const Kernel& kernel : fake_cuda_registry().all()) {
+    if (kernel.op == Op::kAttention && table.back().op != Op::kAttention) {
+      table.push_back(kernel);
+      table.back().name = "fp8_attention";
+      table.back().traits.plugin = "use_fp8_context_fmha";
+    }
+    table.push_back(kernel);
+  }
+  KernelRegistry registry;
+  registry.add(table);
+  ModelConfig config = tiny_config();
+  config.head_dim = 64;
+  const auto chosen = [&](bool enabled) {
+    const BuildConfig options{
+        .dtype = "bfloat16", .device = "cuda", .plugin_config = {.use_fp8_context_fmha = enabled}};
+    const Blueprint blueprint =
+        make_blueprint(tiny_model(fp8_with_kv_cache(), config), options, registry);
+    return std::ranges::count(blueprint.plans.front().kernels, "fp8_attention");
+  };
+  EXPECT_EQ(chosen(false), 0);
+  EXPECT_EQ(chosen(true), config.num_layers);
+}
+
 TEST(Build, AGpuHasAPlanForEveryPowerOfTwoOfTokens) {
   const KernelRegistry registry = fake_cuda_registry();
   BuildConfig config{.device = "cuda", .max_batch_size = 40, .max_num_tokens = 128};

@@ -146,21 +146,24 @@ void bench_decode(Bench& bench, const Heads& heads, DType cache, const Batch& ba
 }
 
 void bench_context(Bench& bench, const Heads& heads, DType cache, int sequences, int queries,
-                   int context) {
+                   int context, bool fp8 = false) {
   const Setup setup =
       make_setup(bench, heads, cache, std::vector<int>(sequences, context), queries);
   const double us = time_calls(
       bench.stream, 4,
       [&](int index) {
-        cuda::launch_attention_context(rotated(setup, index), {.least = 2}, {bench.stream, false});
+        const auto launch_tiles =
+            fp8 ? cuda::launch_attention_context_fp8 : cuda::launch_attention_context;
+        launch_tiles(rotated(setup, index), {.least = 2}, {bench.stream, false});
       },
       5);
   const double past = context - queries;
   const double pairs = queries * past + 0.5 * queries * (queries + 1.0);
-  bench.results.add(R"({{"group": "context_attention", "model": "{}", "cache": "{}", "batch": {}, )"
-                    R"("queries": {}, "context": {}, "us": {:.1f}, "tflops": {:.0f}}})",
-                    heads.name, to_string(cache), sequences, queries, context, us,
-                    4.0 * pairs * heads.head_dim * heads.heads * sequences / us * 1e-6);
+  bench.results.add(
+      R"({{"group": "context_attention", "model": "{}", "cache": "{}", "fp8": {}, )"
+      R"("batch": {}, "queries": {}, "context": {}, "us": {:.1f}, "tflops": {:.0f}}})",
+      heads.name, to_string(cache), fp8, sequences, queries, context, us,
+      4.0 * pairs * heads.head_dim * heads.heads * sequences / us * 1e-6);
 }
 
 }  // namespace
@@ -180,11 +183,12 @@ void bench_decode_attention(Bench& bench) {
 
 void bench_context_attention(Bench& bench) {
   for (const Heads& heads : kModels) {
-    for (const DType cache : {DType::kE4M3, DType::kBF16}) {
-      bench_context(bench, heads, cache, 1, 2048, 2048);
-      bench_context(bench, heads, cache, 4, 2048, 2048);
-      bench_context(bench, heads, cache, 1, 2048, 16384);
-      bench_context(bench, heads, cache, 1, 8192, 8192);
+    for (const auto& [cache, fp8] :
+         {std::pair(DType::kE4M3, false), {DType::kE4M3, true}, {DType::kBF16, false}}) {
+      bench_context(bench, heads, cache, 1, 2048, 2048, fp8);
+      bench_context(bench, heads, cache, 4, 2048, 2048, fp8);
+      bench_context(bench, heads, cache, 1, 2048, 16384, fp8);
+      bench_context(bench, heads, cache, 1, 8192, 8192, fp8);
     }
   }
 }

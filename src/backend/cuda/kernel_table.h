@@ -32,6 +32,7 @@ extern const Kernel kLinearSwiglu;
 // attention/
 extern const Kernel kAttentionDecode;
 extern const Kernel kAttentionContext;
+extern const Kernel kAttentionContextFp8;
 extern const Kernel kAttentionContextPortable;
 extern const Kernel kAttentionReference;
 

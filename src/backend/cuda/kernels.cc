@@ -29,6 +29,7 @@ std::span<const Kernel> cuda_kernels() {
       cuda::kLinearReference,
       cuda::kLinearSwiglu,
       cuda::kAttentionDecode,
+      cuda::kAttentionContextFp8,
       cuda::kAttentionContext,
       cuda::kAttentionContextPortable,
       cuda::kAttentionReference,

@@ -288,6 +288,71 @@ TEST(Context, ChunksGiveTheSameBytes) {
   }
 }
 
+// q as cuda_attention_context_fp8 rounds it.
+Tensor rounded_queries(const Case& c, const Tensor& q) {
+  Tensor rounded(q.dtype(), q.shape());
+  for (int64_t first = 0; first < q.shape().elements(); first += c.head_dim) {
+    float largest = 0;
+    for (int64_t i = 0; i < c.head_dim; ++i)
+      largest = std::max(largest, std::abs(element(q.view(), first + i)));
+    const float factor = largest == 0 ? 1.0f : std::ldexp(1.0f, 7 - std::ilogb(largest));
+    for (int64_t i = 0; i < c.head_dim; ++i) {
+      const e4m3 code = to_e4m3(element(q.view(), first + i) * factor);
+      set_element(rounded.view(), first + i, to_float(code) / factor);  // exact in bfloat16
+    }
+  }
+  return rounded;
+}
+
+class ContextFp8 : public ::testing::TestWithParam<Case> {};
+
+// Against doubles with the same rounded queries, and with the queries as they were. A product of
+// codes is exact; 13 bits below the largest of the 33 addends of a step of 32 are kept at least.
+TEST_P(ContextFp8, MatchesDoubles) {
+  OCTAVO_REQUIRE_DEVICE();
+  const Case& c = GetParam();
+  Inputs in = make_inputs(c);
+  Inputs rounded = in;
+  rounded.q = rounded_queries(c, in.q);
+  Inputs moved = in;  // what rounding takes away
+  moved.q = Tensor(DType::kF32, in.q.shape());
+  for (int64_t i = 0; i < in.q.shape().elements(); ++i)
+    moved.q.as<float>()[i] = element(in.q.view(), i) - element(rounded.q.view(), i);
+  Tensor y(DType::kBF16, in.q.shape());
+  DeviceCall call = make_call(in);
+  call.none().out(y).run("cuda_attention_context_fp8");
+  const Expected same = oracle(c, rounded);
+  const double sums = same.largest_logit * (c.head_dim / 32.0) * 33 * 0x1p-13;
+  expect_attention(c, same, y, std::expm1(2 * sums) / 2 + 0x1p-11, "rounded queries");
+  const double rounding = oracle(c, moved).largest_logit + sums;
+  expect_attention(c, oracle(c, in), y, std::expm1(2 * rounding) / 2 + 0x1p-11, "queries");
+}
+
+// A logit of every whole number: whatever is swapped or left out shows.
+TEST(ContextFp8, IntegersAreExact) {
+  OCTAVO_REQUIRE_DEVICE();
+  const Case c = {DType::kE4M3, 2, 1, 128, 32, 0, {{260, 300}}};
+  Values values(11);
+  Inputs in = make_inputs(c);
+  in.params.softmax_scale = 0.125f;
+  in.k_scale = scalar(1.0f);
+  in.q = values.integers(DType::kBF16, in.q.shape(), 1);
+  const Tensor keys = values.integers(DType::kE4M3, in.k_cache.shape(), 1);
+  std::memcpy(in.k_cache.data(), keys.data(), keys.bytes());
+  Tensor y(DType::kBF16, in.q.shape());
+  DeviceCall call = make_call(in);
+  call.none().out(y).run("cuda_attention_context_fp8");
+  expect_attention(c, oracle(c, in), y, 0x1p-11, "integers");
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Grid, ContextFp8,
+    ::testing::Values(Case{DType::kE4M3, 4, 1, 128, 32, 0, {{33, 33}, {129, 129}}},
+                      Case{DType::kE4M3, 3, 1, 64, 32, 0, {{2, 2}, {0, 9}, {140, 500}}, 1},
+                      Case{DType::kE4M3, 2, 1, 128, 32, 70, {{150, 220}, {17, 17}}},
+                      Case{DType::kE4M3, 2, 1, 128, 64, 0, {{300, 900}, {256, 256}, {2, 1030}}},
+                      Case{DType::kE4M3, 2, 2, 64, 16, 0, {{390, 800}}, 3}));
+
 // Shapes that no tensor core kernel takes.
 TEST(Reference, OddShapesAndFloats) {
   OCTAVO_REQUIRE_DEVICE();

@@ -1,4 +1,4 @@
-// The kernels cuda_attention_decode, _context, _context_portable and _reference.
+// The kernels cuda_attention_decode, _context, _context_fp8, _context_portable and _reference.
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cuda/attention/attention.h"
 
@@ -58,6 +58,12 @@ Verdict supports_tiles(const Problem& problem) {
   return check_activations(problem, {0});
 }
 
+Verdict supports_fp8(const Problem& problem) {
+  if (problem.inputs[1].dtype != DType::kE4M3)
+    return Verdict::no(fmt::format("a cache of {}", to_string(problem.inputs[1].dtype)));
+  return supports_tiles(problem);
+}
+
 // A step of at most one row a sequence; longer queries are right, but slow.
 Verdict supports_decode(const Problem& problem) {
   if (problem.inputs[0].shape[0] != problem.inputs[3].shape[0])
@@ -85,7 +91,8 @@ void run_decode(const Operands& operands, const LaunchContext& context) {
 // Sequences with one row stream their keys; the others are tiled. The two launches write different
 // rows, and the second depends on the first as any kernel on its predecessor. A lone sequence with
 // several rows needs no first launch.
-void run_context(const Operands& operands, const LaunchContext& context) {
+using LaunchTiles = void(const AttentionCall&, const QueryRange&, const Launch&);
+void run_tiles(const Operands& operands, const LaunchContext& context, LaunchTiles* hopper) {
   const AttentionCall call = bind(operands);
   const bool aligned = rows_aligned(operands.inputs[0], 8) && rows_aligned(operands.outputs[0], 8);
   const bool alone = call.sequences == 1 && call.tokens > 1;
@@ -95,8 +102,16 @@ void run_context(const Operands& operands, const LaunchContext& context) {
     plan.zero_rows = false;
     launch_attention_decode(call, plan, on(context));
   }
-  const auto launch_tiles = aligned ? launch_attention_context : launch_attention_context_portable;
+  LaunchTiles* const launch_tiles = aligned ? hopper : launch_attention_context_portable;
   launch_tiles(call, {.least = alone ? 1 : 2}, on(context));
+}
+
+void run_context(const Operands& operands, const LaunchContext& context) {
+  run_tiles(operands, context, launch_attention_context);
+}
+
+void run_context_fp8(const Operands& operands, const LaunchContext& context) {
+  run_tiles(operands, context, launch_attention_context_fp8);
 }
 
 void run_context_portable(const Operands& operands, const LaunchContext& context) {
@@ -111,6 +126,11 @@ void run_reference(const Operands& operands, const LaunchContext& context) {
 // else of the batch counts.
 constexpr KernelTraits kHopperTraits = {
     .device = DeviceType::kCuda, .programmatic = true, .batch_invariant = false, .only_major = 9};
+constexpr KernelTraits kFp8Traits = {.device = DeviceType::kCuda,
+                                     .programmatic = true,
+                                     .batch_invariant = false,
+                                     .only_major = 9,
+                                     .plugin = "use_fp8_context_fmha"};
 constexpr KernelTraits kPortableTraits = {
     .device = DeviceType::kCuda, .programmatic = true, .batch_invariant = false};
 constexpr KernelTraits kReferenceTraits = {
@@ -130,6 +150,12 @@ const Kernel kAttentionDecode = {"cuda_attention_decode", Op::kAttention, kHoppe
                                  supports_decode,         nullptr,        run_decode};
 const Kernel kAttentionContext = {"cuda_attention_context", Op::kAttention, kHopperTraits,
                                   supports_tiles,           nullptr,        run_context};
+const Kernel kAttentionContextFp8 = {"cuda_attention_context_fp8",
+                                     Op::kAttention,
+                                     kFp8Traits,
+                                     supports_fp8,
+                                     nullptr,
+                                     run_context_fp8};
 const Kernel kAttentionContextPortable = {"cuda_attention_context_portable",
                                           Op::kAttention,
                                           kPortableTraits,

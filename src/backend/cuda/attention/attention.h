@@ -57,6 +57,10 @@ void launch_attention_decode(const AttentionCall& call, const DecodePlan& plan,
 // zero. The first is Hopper's and wants rows of q and y aligned to 16 bytes.
 void launch_attention_context(const AttentionCall& call, const QueryRange& queries,
                               const Launch& where);
+// The same with queries rounded to E4M3, each row and head after a power of two has brought its
+// largest into [128, 256); the cache is E4M3.
+void launch_attention_context_fp8(const AttentionCall& call, const QueryRange& queries,
+                                  const Launch& where);
 void launch_attention_context_portable(const AttentionCall& call, const QueryRange& queries,
                                        const Launch& where);
 

@@ -115,32 +115,49 @@ class Consumer {
     device::wait_named(kGroupSync + group_, kGroup);
 #pragma unroll
     for (int i = 0; i < 64 / kQueryRows; ++i) {
-      float factor = 1.0f;
-      if constexpr (C::kCodes) factor = to_halves(queries[i]);
+      const float factor = C::kCodes ? row_normalizer(queries[i]) : 1.0f;
       const int row = query_row() + i * kQueryRows;
-      shared_.q.at(row, threadIdx.x % kPieces) = queries[i];
+      const int piece = threadIdx.x % kPieces;
+      if constexpr (C::kFp8Scores) {
+        reinterpret_cast<uint2*>(&shared_.q.at(row, piece / 2))[piece % 2] =
+            to_codes(queries[i], factor);
+      } else {
+        if constexpr (C::kCodes) to_halves(queries[i], factor);
+        shared_.q.at(row, piece) = queries[i];
+      }
       // Not zero, which would make NaN of the -inf of what is hidden.
-      if (threadIdx.x % kPieces == 0) shared_.q_scale[row] = fmaxf(score_scale_ / factor, FLT_MIN);
+      if (piece == 0) shared_.q_scale[row] = fmaxf(score_scale_ / factor, FLT_MIN);
     }
     device::fence_async_proxy();
     device::wait_named(kGroupSync + group_, kGroup);
   }
 
-  __device__ __forceinline__ static float to_halves(uint4& piece) {
-    uint32_t(&pairs)[4] = reinterpret_cast<uint32_t(&)[4]>(piece);
-    const auto low = [](uint32_t pair) { return __uint_as_float(pair << 16); };
-    const auto high = [](uint32_t pair) { return __uint_as_float(pair & 0xFFFF0000u); };
+  __device__ static float low(uint32_t pair) { return __uint_as_float(pair << 16); }
+  __device__ static float high(uint32_t pair) { return __uint_as_float(pair & 0xFFFF0000u); }
+
+  // For halves the row's largest comes into [1, 2), for codes, of which 448 is the largest, into
+  // [128, 256).
+  __device__ __forceinline__ static float row_normalizer(const uint4& piece) {
     float largest = 0.0f;
 #pragma unroll
-    for (const uint32_t pair : pairs)
+    for (const uint32_t pair : {piece.x, piece.y, piece.z, piece.w})
       largest = fmaxf(largest, fmaxf(fabsf(low(pair)), fabsf(high(pair))));
 #pragma unroll
     for (int offset = 1; offset < kPieces; offset *= 2)
       largest = fmaxf(largest, __shfl_xor_sync(0xFFFFFFFFu, largest, offset));
-    const float factor = device::normalizer(largest);
+    return device::normalizer(largest) * (C::kFp8Scores ? 128.0f : 1.0f);
+  }
+
+  __device__ __forceinline__ static void to_halves(uint4& piece, float factor) {
+    uint32_t(&pairs)[4] = reinterpret_cast<uint32_t(&)[4]>(piece);
 #pragma unroll
     for (uint32_t& pair : pairs) pair = C::Product::pack(low(pair) * factor, high(pair) * factor);
-    return factor;
+  }
+
+  __device__ __forceinline__ static uint2 to_codes(const uint4& piece, float factor) {
+    const float values[8] = {low(piece.x), high(piece.x), low(piece.y), high(piece.y),
+                             low(piece.z), high(piece.z), low(piece.w), high(piece.w)};
+    return {device::encode_e4m3x4(values, factor), device::encode_e4m3x4(values + 4, factor)};
   }
 
   // All but the end of the last product. The products of one tile overlap the softmax of the next.
@@ -203,26 +220,33 @@ class Consumer {
     device::wait_barrier(device::shared_address(&shared_.full[0][keys_.slot]), keys_.parity);
     const uint64_t q = device::swizzled_descriptor(
         device::shared_address(&shared_.q) + group_ * (64 * 128), C::QueryTile::kPartBytes);
-    const uint64_t k = device::swizzled_descriptor(
-        device::shared_address(&shared_.kv[0][keys_.slot]), C::Tile::kPartBytes);
+    const uint64_t k = device::swizzled_descriptor(device::shared_address(&shared_.k[keys_.slot]),
+                                                   C::KeyTile::kPartBytes);
     device::wgmma_fence();
+    if constexpr (C::kFp8Scores) {
 #pragma unroll
-    for (int i = 0; i < C::kHeadDim / 16; ++i) {
-      device::Wgmma<typename C::Element>::scores(
-          logits, device::advance(q, i / 4 * C::QueryTile::kPartBytes + i % 4 * 32),
-          device::advance(k, i / 4 * C::Tile::kPartBytes + i % 4 * 32), /*add=*/i > 0);
+      for (int i = 0; i < C::kHeadDim / 32; ++i)
+        device::wgmma_e4m3_scores(logits, device::advance(q, i * 32), device::advance(k, i * 32),
+                                  /*add=*/i > 0);
+    } else {
+#pragma unroll
+      for (int i = 0; i < C::kHeadDim / 16; ++i) {
+        device::Wgmma<typename C::Element>::scores(
+            logits, device::advance(q, i / 4 * C::QueryTile::kPartBytes + i % 4 * 32),
+            device::advance(k, i / 4 * C::KeyTile::kPartBytes + i % 4 * 32), /*add=*/i > 0);
+      }
     }
   }
 
   __device__ __forceinline__ void release_keys() {
     arrive_warp(shared_.empty[0][keys_.slot]);
-    keys_.advance(C::kStages);
+    keys_.advance(C::kKeyStages);
   }
 
   __device__ __forceinline__ void weigh(const Weights& weights) {
     device::wait_barrier(device::shared_address(&shared_.full[1][values_.slot]), values_.parity);
-    const uint64_t v = device::swizzled_descriptor(
-        device::shared_address(&shared_.kv[1][values_.slot]), C::Tile::kPartBytes);
+    const uint64_t v = device::swizzled_descriptor(device::shared_address(&shared_.v[values_.slot]),
+                                                   C::Tile::kPartBytes);
     device::wgmma_fence();
 #pragma unroll
     for (int step = 0; step < kKeys / 16; ++step)
@@ -235,17 +259,25 @@ class Consumer {
     values_.advance(C::kStages);
   }
 
-  // `position` is of the thread's first row.
+  // `position` is of the thread's first row. Without a window one comparison with a constant a key.
   __device__ __forceinline__ void hide(float (&logits)[kKeys / 8][4], int first_key,
                                        int position) const {
+    const int at = first_key + threadIdx.x % 4 * 2;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const device::KeyRange keys = device::visible_keys(position + half * 8, call_.window);
-      const int at = first_key + threadIdx.x % 4 * 2;
+      const int end = position + half * 8 + 1 - at;
 #pragma unroll
       for (int i = 0; i < kKeys / 4; ++i) {
-        const int key = at + i / 2 * 8 + i % 2;
-        if (key < keys.first || key >= keys.end) logits[i / 2][half * 2 + i % 2] = -INFINITY;
+        if (i / 2 * 8 + i % 2 >= end) logits[i / 2][half * 2 + i % 2] = -INFINITY;
+      }
+    }
+    if (call_.window == 0) return;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int first = device::visible_keys(position + half * 8, call_.window).first - at;
+#pragma unroll
+      for (int i = 0; i < kKeys / 4; ++i) {
+        if (i / 2 * 8 + i % 2 < first) logits[i / 2][half * 2 + i % 2] = -INFINITY;
       }
     }
   }
@@ -361,9 +393,8 @@ __global__ void __launch_bounds__(kThreads, 1)
   }
 }
 
-template <typename Cache, int kHeadDim>
+template <typename C>
 void launch_context(const AttentionCall& call, const QueryRange& range, const Launch& where) {
-  using C = context::Config<Cache, kHeadDim>;
   const auto kernel = attention_context_kernel<C>;
   if (call.tokens == 0) return;
   const int64_t tiles = (call.tokens + int64_t{kRows - 1} * call.sequences) / kRows;  // at most
@@ -382,11 +413,18 @@ void launch_attention_context(const AttentionCall& call, const QueryRange& range
                               const Launch& where) {
   const bool codes = call.cache == DType::kE4M3;
   if (call.head_dim == 128) {
-    if (codes) return launch_context<device::e4m3_t, 128>(call, range, where);
-    return launch_context<__nv_bfloat16, 128>(call, range, where);
+    if (codes) return launch_context<context::Config<device::e4m3_t, 128>>(call, range, where);
+    return launch_context<context::Config<__nv_bfloat16, 128>>(call, range, where);
   }
-  if (codes) return launch_context<device::e4m3_t, 64>(call, range, where);
-  launch_context<__nv_bfloat16, 64>(call, range, where);
+  if (codes) return launch_context<context::Config<device::e4m3_t, 64>>(call, range, where);
+  launch_context<context::Config<__nv_bfloat16, 64>>(call, range, where);
+}
+
+void launch_attention_context_fp8(const AttentionCall& call, const QueryRange& range,
+                                  const Launch& where) {
+  if (call.head_dim == 128)
+    return launch_context<context::Config<device::e4m3_t, 128, true>>(call, range, where);
+  launch_context<context::Config<device::e4m3_t, 64, true>>(call, range, where);
 }
 
 }  // namespace octavo::cuda

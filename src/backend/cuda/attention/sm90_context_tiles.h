@@ -23,9 +23,11 @@ inline constexpr int kRows = 64 * kConsumers;  // query rows of a tile
 inline constexpr int kKeys = 128;              // keys of a tile
 inline constexpr int kTasks = 2;               // that consumers may be behind
 
-template <typename CacheType, int kDim>
+// With kFp8 queries are rounded to E4M3 and multiply the codes of the keys as they are.
+template <typename CacheType, int kDim, bool kFp8 = false>
 struct Config {
   using Cache = CacheType;
+  static constexpr bool kFp8Scores = kFp8;
   static constexpr bool kCodes = sizeof(Cache) == 1;
   using Element = std::conditional_t<kCodes, __half, __nv_bfloat16>;
   using Product = device::Product<Cache>;
@@ -34,17 +36,21 @@ struct Config {
   static constexpr int kRowPieces = kRowBytes / 16;      // of a row of the cache
   static constexpr int kPassRows = kGroup / kRowPieces;  // rows that the group copies at once
   static constexpr int kPasses = kKeys / kPassRows;      // of a tile
-  static constexpr int kStages = kCodes ? 2 : 3;         // tiles of keys, and of values
+  static constexpr int kStages = kCodes ? 2 : 3;         // tiles of values
+  static constexpr int kKeyStages = kFp8 ? 3 : kStages;  // tiles of keys
   static constexpr int kAhead = 2;                       // tiles that copies run ahead
-  static constexpr int kRaw = kCodes ? kAhead + 1 : 0;   // tiles of codes on their way
+  static constexpr int kRaw = kFp8 ? 2 : kCodes ? kAhead + 1 : 0;  // tiles of codes on their way
   // Together what the CTA starts with, 168 for each of its three warpgroups: what is taken must
   // have been given up.
   static constexpr int kConsumerRegisters = 208;
   static constexpr int kProducerRegisters = 88;
   static_assert(kConsumers * kConsumerRegisters + kProducerRegisters == (1 + kConsumers) * 168);
   static_assert(kPassRows % 8 == 0);  // so that all passes have the same swizzle
+  static_assert(!kFp8 || kCodes);
   using Tile = device::SwizzledTile<kKeys, kHeadDim>;
-  using QueryTile = device::SwizzledTile<kRows, kHeadDim>;
+  // Rows of up to 128 codes are a line as 64 elements are.
+  using KeyTile = device::SwizzledTile<kKeys, kFp8 ? 64 : kHeadDim>;
+  using QueryTile = device::SwizzledTile<kRows, kFp8 ? 64 : kHeadDim>;
 };
 
 using Barrier = uint64_t;
@@ -62,12 +68,13 @@ struct Task {
 template <typename C>
 struct Shared {
   typename C::QueryTile q;
-  typename C::Tile kv[2][C::kStages];                                          // keys, values
+  typename C::KeyTile k[C::kKeyStages];
+  typename C::Tile v[C::kStages];
   uint4 raw[C::kRaw > 0 ? C::kRaw : 1][C::kRaw > 0 ? C::kPasses : 1][kGroup];  // of a thread each
   float q_scale[kRows];
   Task tasks[kTasks];
   Barrier task_full[kTasks], task_empty[kTasks];
-  Barrier full[2][C::kStages], empty[2][C::kStages];
+  Barrier full[2][C::kKeyStages], empty[2][C::kKeyStages];  // of keys, of values
 };
 
 template <typename C>
@@ -79,7 +86,7 @@ __device__ void init_barriers(Shared<C>& shared) {
       device::init_barrier(device::shared_address(&shared.task_empty[slot]), kWarps * kConsumers);
     }
     for (int which = 0; which < 2; ++which) {
-      for (int stage = 0; stage < C::kStages; ++stage) {
+      for (int stage = 0; stage < C::kKeyStages; ++stage) {
         device::init_barrier(device::shared_address(&shared.full[which][stage]), kWarps);
         device::init_barrier(device::shared_address(&shared.empty[which][stage]),
                              kWarps * kConsumers);
@@ -208,20 +215,22 @@ class Producer {
     const std::byte* cache = which == 0 ? call_.k_cache : call_.v_cache;
     const int first = source_.task.first_key + item / 2 * kKeys;
     uint4* to;
-    if constexpr (C::kCodes) {
+    int pass_pieces = C::kPassRows * 8;
+    if (C::kCodes && !(C::kFp8Scores && which == 0)) {
       to = &shared_.raw[fetched_][0][threadIdx.x % kGroup];
+      pass_pieces = kGroup;
       fetched_ = fetched_ + 1 == C::kRaw ? 0 : fetched_ + 1;
     } else {
       wait_empty(which, ahead_);
-      to = &shared_.kv[which][ahead_.slot].at(row_, piece_);
-      if (which == 1) ahead_.advance(C::kStages);
+      to = which == 0 ? &shared_.k[ahead_.slot].at(row_, piece_)
+                      : &shared_.v[ahead_.slot].at(row_, piece_);
+      if (which == (C::kFp8Scores ? 0 : 1)) ahead_.advance(C::kKeyStages);
     }
-    constexpr int kPassPieces = C::kCodes ? kGroup : C::kPassRows * 8;
 #pragma unroll
     for (int pass = 0; pass < C::kPasses; ++pass) {
       const int row = pass * C::kPassRows + row_;
       const uint32_t base = __shfl_sync(0xFFFFFFFFu, rows_, row / 16) + row % 16;
-      device::copy_async_16(to + pass * kPassPieces,
+      device::copy_async_16(to + pass * pass_pieces,
                             cache + int64_t{base} * C::kRowBytes + piece_ * 16,
                             first + row < source_.end);
     }
@@ -235,22 +244,35 @@ class Producer {
       return;
     }
     device::wait_for_copies<C::kAhead>();
-    if constexpr (C::kCodes) convert();
-    publish(shared_.full[which_][behind_.slot]);
-    if (which_ == 1) behind_.advance(C::kStages);
+    if constexpr (C::kFp8Scores) {  // keys are copied as they are, values converted
+      if (which_ == 0) {
+        publish(shared_.full[0][behind_.slot]);
+        behind_.advance(C::kKeyStages);
+      } else {
+        convert(behind_values_, shared_.v[behind_values_.slot]);
+        publish(shared_.full[1][behind_values_.slot]);
+        behind_values_.advance(C::kStages);
+      }
+    } else {
+      if constexpr (C::kCodes)
+        convert(behind_, which_ == 0 ? shared_.k[behind_.slot] : shared_.v[behind_.slot]);
+      publish(shared_.full[which_][behind_.slot]);
+      if (which_ == 1) behind_.advance(C::kStages);
+    }
     which_ ^= 1;
   }
 
-  __device__ __forceinline__ void convert() {
+  __device__ __forceinline__ void convert(const device::RingPosition& position,
+                                          typename C::Tile& tile) {
     uint4
         codes[C::kPasses];  // all of them before the first store, which might be to the same place
 #pragma unroll
     for (int pass = 0; pass < C::kPasses; ++pass)
       codes[pass] = shared_.raw[read_][pass][threadIdx.x % kGroup];
     read_ = read_ + 1 == C::kRaw ? 0 : read_ + 1;
-    wait_empty(which_, behind_);
-    uint4* even = &shared_.kv[which_][behind_.slot].at(row_, piece_ * 2);
-    uint4* odd = &shared_.kv[which_][behind_.slot].at(row_, piece_ * 2 + 1);
+    wait_empty(which_, position);
+    uint4* even = &tile.at(row_, piece_ * 2);
+    uint4* odd = &tile.at(row_, piece_ * 2 + 1);
 #pragma unroll
     for (int pass = 0; pass < C::kPasses; ++pass) {
       const uint4& from = codes[pass];
@@ -277,7 +299,8 @@ class Producer {
   int fetched_ = 0, read_ = 0;   // slots of raw
   int which_ = 0;                // of the item to hand over
   device::RingPosition ahead_;   // where elements are copied to
-  device::RingPosition behind_;  // where items are handed over
+  device::RingPosition behind_;  // where items are handed over; of FP8 scores the keys
+  device::RingPosition behind_values_;
   device::RingPosition tasks_;
 };
 

@@ -1,4 +1,4 @@
-// Warpgroup matrix products of 16-bit operands (sm_90a) in the 128-byte swizzle.
+// Warpgroup matrix products of attention (sm_90a), operands in the 128-byte swizzle.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -115,6 +115,17 @@ struct Wgmma;
 
 OCTAVO_WGMMA(__half, "f16");
 OCTAVO_WGMMA(__nv_bfloat16, "bf16");
+
+// d[64, 128] (+)= a[64, 32] · b[128, 32]ᵀ of E4M3 codes, both from shared memory.
+__device__ __forceinline__ void wgmma_e4m3_scores(float (&d)[16][4], uint64_t a, uint64_t b,
+                                                  bool add) {
+  asm volatile(
+      "{\n .reg .pred add;\n setp.ne.b32 add, %66, 0;\n"
+      " wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3 {" OCTAVO_R64
+      "}, %64, %65, add, 1, 1;\n}"
+      : OCTAVO_D64(d)
+      : "l"(a), "l"(b), "r"(static_cast<int>(add)));
+}
 
 #undef OCTAVO_WGMMA
 #undef OCTAVO_R64
