@@ -212,7 +212,7 @@ TEST(Build, Fp8AttentionIsChosenWhereItsFlagIsOn) {
   config.head_dim = 64;
   const auto chosen = [&](bool enabled) {
     const BuildConfig options{
-        .dtype = "bfloat16", .device = "cuda", .plugin_config = {.use_fp8_context_fmha = enabled}};
+        .device = "cuda", .dtype = "bfloat16", .plugin_config = {.use_fp8_context_fmha = enabled}};
     const Blueprint blueprint =
         make_blueprint(tiny_model(fp8_with_kv_cache(), config), options, registry);
     return std::ranges::count(blueprint.plans.front().kernels, "fp8_attention");
