@@ -197,8 +197,9 @@ TEST(Build, ABucketHasACompetingFusionWhereItIsFaster) {
 }
 
 TEST(Build, Fp8AttentionIsChosenWhereItsFlagIsOn) {
+  const KernelRegistry all = fake_cuda_registry();
   std::vector<Kernel> table;
-  for (const Kernel& kernel : fake_cuda_registry().all()) {
+  for (const Kernel& kernel : all.all()) {
     if (kernel.op == Op::kAttention && table.back().op != Op::kAttention) {
       table.push_back(kernel);
       table.back().name = "fp8_attention";
