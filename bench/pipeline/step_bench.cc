@@ -3,8 +3,8 @@
 //
 // step_bench MODEL_DIR [octavo's model options as NAME=VALUE …]: dummy weights; prints one JSON
 // object. Options: device, qformat, kv_cache_dtype, context, batch (a list), prefill (a list),
-// tokens_per_block, low_latency_gemm_plugin, gemm_swiglu_plugin, steps (that are timed; few where a
-// profiler looks on).
+// tokens_per_block, low_latency_gemm_plugin, gemm_swiglu_plugin, tp_size, pp_size, reduce_fusion, steps
+// (that are timed; few where a profiler looks on).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -48,7 +48,7 @@ class StepBench {
   StepBench(const LoadedModel& model, int64_t context, int steps, int64_t max_batch,
             int64_t max_tokens)
       : steps_(steps),
-        runner_(model.image, kernel_registry(), *model.device,
+        runner_(model.ranks(), kernel_registry(),
                 {.max_batch_size = max_batch, .max_num_tokens = max_tokens}),
         context_(context) {
     greedy_.ignore_eos = true;
@@ -142,6 +142,9 @@ void run(const std::string& model_dir, Settings settings) {
   config.max_seq_len = longest + 1;
   config.max_batch_size = largest(batches);
   config.max_num_tokens = std::max(longest, config.max_batch_size);
+  config.tp_size = std::stoll(setting("tp_size", "1"));
+  config.pp_size = std::stoll(setting("pp_size", "1"));
+  config.plugin_config.reduce_fusion = setting("reduce_fusion", "disable") == "enable";
   config.tokens_per_block = std::stoll(setting("tokens_per_block", "64"));
   config.plugin_config.gemm_swiglu_plugin = setting("gemm_swiglu_plugin", "disable");
   config.plugin_config.low_latency_gemm_plugin =

@@ -4,11 +4,27 @@
 
 #include <algorithm>
 
+#include "backend/cuda/comm/peer_group.h"
 #include "backend/cuda/cuda_device.h"
 #include "core/error.h"
 #include "core/host_device.h"
 
 namespace octavo {
+namespace {
+
+std::vector<std::shared_ptr<Device>> open_gpus(int64_t count) {
+  const int64_t present = std::ssize(cuda_devices());
+  if (count > present) {
+    throw Error(ErrorCategory::kUnsupported,
+                fmt::format("{} ranks need a GPU each, this machine has {}", count, present));
+  }
+  std::vector<std::shared_ptr<Device>> devices;
+  for (int64_t index = 0; index < count; ++index)
+    devices.push_back(open_cuda_device(static_cast<int>(index)));
+  return devices;
+}
+
+}  // namespace
 
 std::string resolve_device(const std::string& asked) {
   if (asked == "cpu") return asked;
@@ -34,8 +50,7 @@ std::shared_ptr<Device> open_device(const std::string& resolved, ThreadPool& poo
 std::vector<std::shared_ptr<Device>> open_devices(const std::string& resolved, ThreadPool& pool,
                                                   int64_t ranks) {
   if (ranks == 1) return {open_device(resolved, pool)};
-  if (resolved != "cpu")
-    throw Error(ErrorCategory::kUnsupported, "several ranks run on the CPU only");
+  if (resolved == "cuda") return open_gpus(ranks);
   struct RankHost {
     explicit RankHost(int threads) : pool(threads), device(pool) {}
     ThreadPool pool;
@@ -48,6 +63,13 @@ std::vector<std::shared_ptr<Device>> open_devices(const std::string& resolved, T
     devices.emplace_back(host, &host->device);
   }
   return devices;
+}
+
+std::vector<std::shared_ptr<Communicator>> open_comms(
+    std::span<const std::shared_ptr<Device>> devices, const EngineConfig& config) {
+  if (devices.size() == 1 || devices.front()->type() == DeviceType::kCpu)
+    return std::vector<std::shared_ptr<Communicator>>(devices.size());
+  return open_peer_group(devices, {.tp_size = config.tp_size, .pp_size = config.pp_size});
 }
 
 }  // namespace octavo

@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "comm/comm.h"
 #include "core/device.h"
+#include "program/engine_image.h"
 
 namespace octavo {
 
@@ -18,9 +20,15 @@ std::string resolve_device(const std::string& asked);
 // `resolved` is a name that resolve_device() returned; `pool` outlives the device.
 std::shared_ptr<Device> open_device(const std::string& resolved, ThreadPool& pool);
 
-// Those of `ranks` ranks: one is open_device(); several on the CPU have an equal share of the
-// pool's threads each, in a pool of their own.
+// Those of `ranks` ranks: one is open_device(); several are GPUs from the first one on, or have an
+// equal share of the pool's threads each, in a pool of their own. Throws Error(kUnsupported) where
+// there are fewer GPUs.
 std::vector<std::shared_ptr<Device>> open_devices(const std::string& resolved, ThreadPool& pool,
                                                   int64_t ranks);
+
+// What the ranks on these devices say each other by, in order; null where runtime sees to it: for
+// ranks of the host, and for one that runs alone.
+std::vector<std::shared_ptr<Communicator>> open_comms(
+    std::span<const std::shared_ptr<Device>> devices, const EngineConfig& config);
 
 }  // namespace octavo

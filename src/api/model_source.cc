@@ -70,6 +70,7 @@ void add_rank(LoadedModel& loaded, RankImage rank) {
   if (loaded.image != nullptr) return loaded.other_ranks.push_back(std::move(rank));
   loaded.device = std::move(rank.device);
   loaded.image = std::move(rank.image);
+  loaded.comm = std::move(rank.comm);
 }
 
 LoadedModel build_in_memory(const ModelOptions& options, ThreadPool& pool, Progress& progress) {
@@ -81,18 +82,23 @@ LoadedModel build_in_memory(const ModelOptions& options, ThreadPool& pool, Progr
       make_blueprints(model, options.build_config, kernel_registry(), first.get(), &records);
   for (const std::string& notice : blueprints.front().notices) log_info("{}", notice);
   int64_t weight_bytes = 0;
-  for (const Blueprint& rank : blueprints) weight_bytes += rank.weight_bytes();
+  const bool one_memory = first->type() == DeviceType::kCpu;
+  for (const Blueprint& rank : blueprints) {
+    weight_bytes = one_memory ? weight_bytes + rank.weight_bytes()
+                              : std::max(weight_bytes, rank.weight_bytes());
+  }
   require_memory(weight_bytes, *first);
   LoadedModel loaded{.source = options.model_dir};
   loaded.tokenizer = load_tokenizer(options.model_dir, model.config.vocab_size);
   const auto devices = blueprints.size() == 1 ? std::vector{first}
                                               : open_devices(device, pool, std::ssize(blueprints));
+  const auto comms = open_comms(devices, blueprints.front().config);
   WeightProgress loading(blueprints, progress);
   for (size_t rank = 0; rank < blueprints.size(); ++rank) {
     auto image = std::make_shared<EngineImage>(
         build_image(model, std::move(blueprints[rank]), kernel_registry(), devices[rank].get(),
                     [&](int64_t, int64_t) { loading.step(); }));
-    add_rank(loaded, {std::move(image), devices[rank]});
+    add_rank(loaded, {std::move(image), devices[rank], comms[rank]});
   }
   progress.finish();
   return loaded;
@@ -151,7 +157,7 @@ const Tokenizer& LoadedModel::required_tokenizer() const {
 }
 
 std::vector<RankImage> LoadedModel::ranks() const {
-  std::vector<RankImage> all = {{image, device}};
+  std::vector<RankImage> all = {{image, device, comm}};
   all.insert(all.end(), other_ranks.begin(), other_ranks.end());
   return all;
 }
@@ -197,13 +203,14 @@ LoadedModel load_model(const ModelOptions& asked, ThreadPool& pool, Progress& pr
   check_device(options.build_config.device, asked.build_config.device, manifest.config.device);
   LoadedModel loaded{.source = options.engine_dir};
   const auto devices = open_devices(manifest.config.device, pool, manifest.ranks);
+  const auto comms = open_comms(devices, manifest.config);
   for (int64_t rank = 0; rank < manifest.ranks; ++rank) {
     const std::shared_ptr<Device>& device = devices[static_cast<size_t>(rank)];
     const std::shared_ptr<EngineImage> image = load_engine(options.engine_dir, pool, rank);
     require_memory(weight_bytes_of(*image), *device);
     for (EngineWeight& weight : image->weights)
       weight.tensor = on_device(std::move(weight.tensor), *device);
-    add_rank(loaded, {image, device});
+    add_rank(loaded, {image, device, comms[static_cast<size_t>(rank)]});
   }
   check_as_built(options.build_config, loaded.image->config);
   loaded.tokenizer = load_tokenizer(options.engine_dir, loaded.image->config.vocab_size);

@@ -18,6 +18,7 @@ namespace octavo {
 struct LoadedModel {
   std::shared_ptr<Device> device;
   std::shared_ptr<const EngineImage> image;  // of the first rank
+  std::shared_ptr<Communicator> comm;        // of the first rank, where it needs one
   std::vector<RankImage> other_ranks;        // where the model is shared
   std::optional<Tokenizer> tokenizer;        // absent where the folder has none
   std::filesystem::path source;

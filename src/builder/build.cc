@@ -18,9 +18,9 @@
 namespace octavo {
 namespace {
 
-// The CPU runs ranks as threads; a GPU program knows one device as yet.
-int64_t usable_devices(const BuildConfig& options) {
-  constexpr int64_t kHostRanks = 8;
+// Ranks are threads of the host, or have a GPU each.
+int64_t usable_devices(const BuildConfig& options, const Device* device) {
+  if (device != nullptr) return device->properties().devices;
   return resolved_device(options) == DeviceType::kCpu ? kHostRanks : 1;
 }
 
@@ -263,7 +263,7 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
   const CheckpointFacts facts{
       .quantized = has_quantized_linear(model),
       .kv_scales = has_kv_scales(model),
-      .devices = usable_devices(options),
+      .devices = usable_devices(options, device),
       .compute_capability = device == nullptr ? 0 : device->properties().compute_capability};
   blueprint.notices = check_build_options(options, model.config, facts);
   blueprint.config = engine_config(model, options);

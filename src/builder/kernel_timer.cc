@@ -103,6 +103,7 @@ double KernelTimer::time_one(const Kernel& kernel, const std::string& tactic,
       .workspace = {weights + copies * weight_bytes, static_cast<size_t>(workspace_bytes)},
       .tactic = tactic};
   const int64_t calls = std::max(copies, kCalls);
+  device_.activate();
   const auto run = [&] {
     for (int64_t i = 0; i < calls; ++i) {
       inputs[1].data = weights + i % copies * weight_bytes;

@@ -46,6 +46,11 @@ class Communicator {
   // To and from the rank of the same index in the next and in the previous stage.
   virtual void send(const TensorView& x) = 0;
   virtual void recv(const TensorView& y) = 0;
+
+  // Where calls return before their work is done: throws as they do where it failed since.
+  virtual void check() const {}
+  // Ends all waiting of all ranks, now and later.
+  virtual void abort() noexcept {}
 };
 
 }  // namespace octavo

@@ -31,6 +31,7 @@ struct DeviceProperties {
   double fp8_flop_per_s = 0;  // its tensor cores' at best; 0: not known
   int driver_version = 0;     // 13000 for 13.0
   int runtime_version = 0;    // of the library that this program was built with
+  int devices = 1;            // of its kind in this machine: so many ranks can have one each
 };
 
 // Rows of bytes; both sides may have gaps between rows.
@@ -68,6 +69,9 @@ class Device {
 
   virtual const DeviceProperties& properties() const = 0;
   DeviceType type() const { return properties().type; }
+  // Makes it the device of the calling thread's kernels: called before any is launched on it by a
+  // thread that may have used another one. Its own functions do so by themselves.
+  virtual void activate() {}
   virtual int64_t free_memory() const = 0;  // bytes that could be allocated now
 
   // Memory of the device, not initialised; Error(kOutOfMemory) with bytes asked for and free.
@@ -88,6 +92,8 @@ class Device {
   virtual void synchronize() = 0;
 
   virtual std::unique_ptr<DeviceEvent> make_event() = 0;
+  // What is asked for later comes after the last record() of an event of another device.
+  virtual void wait_for(DeviceEvent& event) { event.wait(); }
   // Whether graphs are worth their while: the host's only repeat the work.
   virtual bool has_graphs() const = 0;
   // Captures what `work` asks for without running it; the host keeps `work` to repeat it.

@@ -39,7 +39,10 @@ std::string_view to_string(DeviceType device) {
 }
 
 HostDevice::HostDevice(ThreadPool& pool, bool graphs) : pool_(pool), graphs_(graphs) {
-  properties_ = {.type = DeviceType::kCpu, .name = "host", .memory_bytes = pages(_SC_PHYS_PAGES)};
+  properties_ = {.type = DeviceType::kCpu,
+                 .name = "host",
+                 .memory_bytes = pages(_SC_PHYS_PAGES),
+                 .devices = kHostRanks};
 }
 
 int64_t HostDevice::free_memory() const { return pages(_SC_AVPHYS_PAGES); }

@@ -6,6 +6,9 @@
 
 namespace octavo {
 
+// The ranks that a host can be: threads, which share its memory.
+inline constexpr int kHostRanks = 8;
+
 // Everything is done when a call returns, so that events and synchronize() have nothing to wait
 // for. With `graphs` it says that it has graphs, which repeat the work: what runs on a device is
 // then tested without one.

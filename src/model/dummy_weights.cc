@@ -43,7 +43,8 @@ int64_t columns_of(const WeightInfo& info) { return info.shape.rank() == 2 ? inf
 void write_fill(const FillPattern& fill, int64_t first, std::span<std::byte> destination) {
   const int64_t count = static_cast<int64_t>(destination.size()) / size_of(fill.dtype);
   for (int64_t i = 0; i < count; ++i) {
-    const float value = fill.random ? fill.width * uniform(fill.seed, first + i) : fill.constant;
+    const float value =
+        fill.random ? fill.width * uniform(fill.seed, fill.index_of(first + i)) : fill.constant;
     if (fill.dtype == DType::kF32) reinterpret_cast<float*>(destination.data())[i] = value;
     if (fill.dtype == DType::kBF16) reinterpret_cast<bf16*>(destination.data())[i] = to_bf16(value);
     if (fill.dtype == DType::kE4M3) reinterpret_cast<e4m3*>(destination.data())[i] = to_e4m3(value);

@@ -11,6 +11,7 @@ int64_t place_tensor(const WeightSource& source, std::string_view name, const Te
   if (kernels != nullptr && pattern && pattern->dtype == to.dtype) {
     const int64_t elements = source.info(name)->shape.elements();
     if (elements <= to.elements()) {
+      device.activate();
       kernels->fill({.pattern = *pattern, .to = to.data, .count = elements},
                     {.stream = device.stream()});
     }

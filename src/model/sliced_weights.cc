@@ -48,7 +48,19 @@ std::optional<WeightInfo> SlicedWeights::info(std::string_view name) const {
 }
 
 std::optional<FillPattern> SlicedWeights::fill_of(std::string_view name) const {
-  return slices_.contains(name) ? std::nullopt : whole_->fill_of(name);
+  std::optional<FillPattern> pattern = whole_->fill_of(name);
+  const auto found = slices_.find(name);
+  if (found == slices_.end() || !pattern || !pattern->random) return pattern;
+  const WeightSlice& slice = found->second;
+  const Shape whole = whole_->info(name)->shape;
+  if (whole.rank() != 2 || pattern->columns != 0) return std::nullopt;
+  // The seed is the index of the first element, as it were: a generator of counters.
+  pattern->seed += static_cast<uint64_t>(slice.begin * (slice.axis == 0 ? whole[1] : 1));
+  if (slice.axis == 1) {
+    pattern->columns = slice.count;
+    pattern->row_stride = whole[1];
+  }
+  return pattern;
 }
 
 void SlicedWeights::read(std::string_view name, int64_t row_begin,

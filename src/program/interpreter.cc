@@ -76,6 +76,7 @@ TensorView Interpreter::view(TensorId id, const SymbolValues& sizes) const {
 // A kernel may start before its predecessor ends only where it waits for it by itself.
 void Interpreter::run(const SymbolValues& sizes, size_t begin, size_t end,
                       const CallObserver& observer) {
+  device_.activate();
   LaunchContext context{
       .pool = device_.pool(),
       .stream = device_.stream(),

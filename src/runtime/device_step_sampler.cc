@@ -68,14 +68,19 @@ TopLogprob* DeviceStepSampler::top_of(const Record& record) const {
   return reinterpret_cast<TopLogprob*>(record.sampled() + limits_.slots);
 }
 
-void DeviceStepSampler::resolve(const StepBuffers& buffers, int64_t tokens) {
+void DeviceStepSampler::follow(Device& device) {
+  if (&device != &device_ && !in_flight_.empty()) device.wait_for(*in_flight_.back()->done);
+}
+
+// Other devices read the samples where they are: ranks reach each other's memory.
+void DeviceStepSampler::resolve(const StepBuffers& buffers, int64_t tokens, Device& device) {
   auto* const ids = buffers.token_ids().as<int32_t>();
   kernels_.step_tokens({.host_ids = ids,
                         .from_slot = buffers.token_slots().as<const int32_t>(),
                         .last_token = reinterpret_cast<const int32_t*>(last_token_.get()),
                         .token_ids = ids,
                         .count = tokens},
-                       context());
+                       context(device));
 }
 
 uint32_t* DeviceStepSampler::counts() {
@@ -114,7 +119,7 @@ void DeviceStepSampler::begin_slots(const Step& step, Record& record) {
                         .counts = counts(),
                         .vocab_size = limits_.vocab_size,
                         .num_slots = static_cast<int32_t>(slots.size())},
-                       context());
+                       context(device_));
 }
 
 void DeviceStepSampler::upload_rows(const Step& step, Record& record) {
@@ -143,6 +148,7 @@ void DeviceStepSampler::launch(const Step& step, const TensorView& logits) {
   Record& record = records_[next_];
   next_ = (next_ + 1) % records_.size();
   record.step_id = step.id;
+  device_.activate();
   begin_slots(step, record);
   upload_rows(step, record);
   in_flight_.push_back(&record);
@@ -160,7 +166,7 @@ void DeviceStepSampler::launch(const Step& step, const TensorView& logits) {
                           .logits_stride = logits.row_stride,
                           .vocab_size = limits_.vocab_size,
                           .num_rows = static_cast<int32_t>(record.asked.size())};
-    (only_greedy(record.asked) ? kernels_.greedy : kernels_.sample)(args, context());
+    (only_greedy(record.asked) ? kernels_.greedy : kernels_.sample)(args, context(device_));
   }
   record.done->record();
 }

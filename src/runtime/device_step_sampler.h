@@ -22,7 +22,8 @@ class DeviceStepSampler final : public StepSampler {
   DeviceStepSampler(Device& device, const DeviceKernels& kernels, const SamplerLimits& limits);
 
   std::optional<int32_t> last_token(int32_t) const override { return std::nullopt; }
-  void resolve(const StepBuffers& buffers, int64_t tokens) override;
+  void follow(Device& device) override;
+  void resolve(const StepBuffers& buffers, int64_t tokens, Device& device) override;
   void launch(const Step& step, const TensorView& logits) override;
   StepResult wait() override;
 
@@ -46,7 +47,7 @@ class DeviceStepSampler final : public StepSampler {
   void begin_slots(const Step& step, Record& record);
   void upload_rows(const Step& step, Record& record);
   uint32_t* counts();
-  LaunchContext context() const { return {.stream = device_.stream()}; }
+  static LaunchContext context(Device& device) { return {.stream = device.stream()}; }
 
   Device& device_;
   const DeviceKernels& kernels_;

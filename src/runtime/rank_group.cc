@@ -17,6 +17,7 @@ struct Job {
   Batch batch;
   SymbolValues sizes;
   bool is_decode = false;
+  StepHooks hooks;
 };
 
 }  // namespace
@@ -25,12 +26,31 @@ struct RankGroup::Rank {
   Rank(RankImage rank, const KernelRegistry& registry, const RankGroupOptions& options,
        Communicator* comm)
       : device(std::move(rank.device)),
-        plans(std::move(rank.image), registry, *device, options.maxima, comm),
+        own_comm(std::move(rank.comm)),
+        plans(std::move(rank.image), registry, *device, options.maxima,
+              own_comm != nullptr ? own_comm.get() : comm),
         buffers(options.maxima, *device, options.steps_in_flight) {
     plans.start(buffers);
   }
 
+  TensorView run(const Job& step) {
+    check();  // a graph cannot
+    device->activate();
+    step.hooks.start(*device);
+    buffers.upload(step.batch);
+    return plans.run(step.sizes, step.is_decode,
+                     [this, inputs = step.hooks.inputs] { inputs(buffers, *device); });
+  }
+  // Ends what the device waits for.
+  void abort() noexcept {
+    if (own_comm != nullptr) own_comm->abort();
+  }
+  void check() const {
+    if (own_comm != nullptr) own_comm->check();
+  }
+
   std::shared_ptr<Device> device;
+  std::shared_ptr<Communicator> own_comm;
   PlanRunner plans;
   StepBuffers buffers;
 };
@@ -39,10 +59,12 @@ struct RankGroup::Rank {
 struct RankGroup::Threads {
   Threads(const std::vector<RankImage>& images, const KernelRegistry& registry,
           const RankGroupOptions& options);
+  ~Threads();
 
   static void work(const std::shared_ptr<Threads>& self, int64_t rank);
   void run(int64_t rank, const Job& job);
   TensorView run_on_all(std::shared_ptr<const Job> next);
+  void wait_until(const std::function<bool()>& done);
   void stop();
 
   LocalGroup group;
@@ -87,12 +109,22 @@ RankGroup::Threads::Threads(const std::vector<RankImage>& images, const KernelRe
   }
 }
 
+// What devices were asked for may still use the memory of any rank: all of it is done, or given up,
+// before the first rank's memory goes.
+RankGroup::Threads::~Threads() {
+  for (const auto& rank : ranks) {
+    try {
+      rank->device->synchronize();
+    } catch (const Error&) {  // nothing runs on a device that failed
+    }
+  }
+}
+
 void RankGroup::Threads::run(int64_t rank, const Job& step) {
   Rank& own = *ranks[static_cast<size_t>(rank)];
   group.set_busy(rank, true);
   try {
-    own.buffers.upload(step.batch);
-    logits[static_cast<size_t>(rank)] = own.plans.run(step.sizes, step.is_decode, [] {});
+    logits[static_cast<size_t>(rank)] = own.run(step);
   } catch (const std::exception& error) {
     group.fail(rank, error.what());
   }
@@ -120,7 +152,7 @@ void RankGroup::Threads::work(const std::shared_ptr<Threads>& self, int64_t rank
 
 TensorView RankGroup::Threads::run_on_all(std::shared_ptr<const Job> next) {
   // A group that failed says so here, before its ranks are asked for anything.
-  group.wait_until([] { return true; });
+  wait_until([] { return true; });
   running = std::ssize(ranks);
   {
     const std::lock_guard lock(mutex);
@@ -128,20 +160,35 @@ TensorView RankGroup::Threads::run_on_all(std::shared_ptr<const Job> next) {
     ++generation;
   }
   wake.notify_all();
-  group.wait_until([this] { return running.load(std::memory_order_acquire) == 0; });
+  wait_until([this] { return running.load(std::memory_order_acquire) == 0; });
   const int64_t first_of_last_stage = std::ssize(ranks) - group.member(0).place().tp_size;
   return logits[static_cast<size_t>(first_of_last_stage)];
 }
 
+// The devices of the others wait for a rank that failed, too.
+void RankGroup::Threads::wait_until(const std::function<bool()>& done) {
+  try {
+    group.wait_until([&] {
+      for (const auto& rank : ranks) rank->check();
+      return done();
+    });
+  } catch (...) {
+    for (const auto& rank : ranks) rank->abort();
+    throw;
+  }
+}
+
 // Ranks that return in time are joined; one that does not is left alone with what it uses.
 void RankGroup::Threads::stop() {
+  constexpr std::chrono::milliseconds kPatience{500};  // whoever has failed is not waited for twice
+  const auto patience = group.failure().empty() ? stall_limit : kPatience;
   group.fail(0, "the engine was closed");  // whoever still waits for another rank gives up
   {
     const std::lock_guard lock(mutex);
     stopping = true;
   }
   wake.notify_all();
-  const auto deadline = std::chrono::steady_clock::now() + stall_limit;
+  const auto deadline = std::chrono::steady_clock::now() + patience;
   while (alive.load(std::memory_order_acquire) > 0 && std::chrono::steady_clock::now() < deadline)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   const bool all_ended = alive.load(std::memory_order_acquire) == 0;
@@ -171,12 +218,15 @@ int64_t RankGroup::padded(int64_t sequences) const {
 }
 
 TensorView RankGroup::run(const Batch& batch, const SymbolValues& sizes, bool is_decode,
-                          const std::function<void(const StepBuffers&)>& before) {
-  if (threads_ != nullptr)
-    return threads_->run_on_all(std::make_shared<const Job>(Job{batch, sizes, is_decode}));
-  Rank& rank = *alone_.front();
-  rank.buffers.upload(batch);
-  return rank.plans.run(sizes, is_decode, [&rank, before] { before(rank.buffers); });
+                          const StepHooks& hooks) {
+  Job job{batch, sizes, is_decode, hooks};
+  if (threads_ == nullptr) return alone_.front()->run(job);
+  return threads_->run_on_all(std::make_shared<const Job>(std::move(job)));
+}
+
+void RankGroup::check() const {
+  if (threads_ == nullptr) return;
+  for (const auto& rank : threads_->ranks) rank->check();
 }
 
 }  // namespace octavo

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "comm/comm.h"
 #include "runtime/plan_runner.h"
 
 namespace octavo {
@@ -15,6 +16,14 @@ namespace octavo {
 struct RankImage {
   std::shared_ptr<const EngineImage> image;
   std::shared_ptr<Device> device;
+  std::shared_ptr<Communicator> comm;  // null: the rank runs alone, or ranks share the host
+};
+
+// What a step does on every rank besides running a plan; called by the ranks' threads, where there
+// are several.
+struct StepHooks {
+  std::function<void(Device&)> start;                       // first of all
+  std::function<void(const StepBuffers&, Device&)> inputs;  // first of the plan; part of its graph
 };
 
 struct RankGroupOptions {
@@ -37,10 +46,13 @@ class RankGroup {
   int64_t padded(int64_t sequences) const;
 
   // Runs a step and returns its logits, which are on the device of the last stage's first rank.
-  // `before` runs first where there is one rank. Throws Error(kDevice) where a rank failed, now or
-  // earlier.
+  // Throws Error(kDevice) where a rank failed, now or earlier.
   TensorView run(const Batch& batch, const SymbolValues& sizes, bool is_decode,
-                 const std::function<void(const StepBuffers&)>& before);
+                 const StepHooks& hooks);
+
+  // Throws Error(kDevice) where a device failed at what it was asked for: known once the step's
+  // logits are there.
+  void check() const;
 
  private:
   struct Rank;

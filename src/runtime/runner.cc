@@ -3,6 +3,7 @@
 #include "runtime/runner.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "core/checked.h"
 #include "runtime/device_step_sampler.h"
@@ -13,11 +14,45 @@ namespace {
 
 constexpr int kStepsInFlight = 4;  // uploads that may wait; the scheduler runs at most 2 ahead
 
-// Blocks of the pool within `budget` bytes.
+// Memory that caches of one or several ranks may take.
+struct CacheRoom {
+  int64_t budget = 0;
+  int64_t block_bytes = 0;
+};
+
+// A block of every cache of the rank.
+int64_t block_bytes_of(const EngineImage& image) {
+  int64_t bytes = 0;
+  for (const ProgramTensor& tensor : image.plans.front().program.tensors) {
+    if (tensor.kind != TensorKind::kCache) continue;
+    bytes += evaluate(tensor.shape, {.cache_blocks = 1}).elements() * size_of(tensor.dtype);
+  }
+  return bytes;
+}
+
+// Ranks of the host share its memory; others have a device each.
+std::vector<CacheRoom> cache_rooms(const std::vector<RankImage>& ranks,
+                                   const KernelRegistry& registry, const SymbolValues& maxima,
+                                   double fraction) {
+  std::vector<CacheRoom> rooms;
+  int64_t reserve = 0;
+  for (const RankImage& rank : ranks) {
+    const bool shares = !rooms.empty() && rank.device->type() == DeviceType::kCpu;
+    if (!shares) rooms.emplace_back();
+    if (!shares) reserve = 0;
+    reserve += PlanRunner::memory_bytes(*rank.image, registry, *rank.device, maxima);
+    const int64_t free = std::max<int64_t>(0, rank.device->free_memory() - reserve);
+    rooms.back().budget = static_cast<int64_t>(static_cast<double>(free) * fraction);
+    rooms.back().block_bytes += block_bytes_of(*rank.image);
+  }
+  return rooms;
+}
+
+// Blocks of the pool, which every rank has.
 int64_t choose_num_blocks(const EngineConfig& config, int64_t sequences,
-                          const RunnerOptions& options, int64_t budget) {
+                          const RunnerOptions& options, const CacheRoom& room) {
   const int64_t blocks_per_sequence = ceil_div(config.max_seq_len, config.tokens_per_block);
-  const int64_t block_bytes = config.kv_bytes_per_token() * config.tokens_per_block;
+  const auto [budget, block_bytes] = room;
   if (options.num_blocks > 0) {
     if (options.num_blocks > budget / block_bytes) {
       throw Error(ErrorCategory::kOutOfMemory,
@@ -41,15 +76,13 @@ void check_ranks(const std::vector<RankImage>& ranks) {
     throw Error(ErrorCategory::kInternal,
                 fmt::format("the engine has {} ranks, got {}", config.ranks(), ranks.size()));
   }
-  if (ranks.size() > 1 && ranks.front().device->type() != DeviceType::kCpu)
-    throw Error(ErrorCategory::kUnsupported, "several ranks run on the CPU only");
 }
 
-std::unique_ptr<StepSampler> make_step_sampler(Device& device, const DeviceKernels* kernels,
+std::shared_ptr<StepSampler> make_step_sampler(Device& device, const DeviceKernels* kernels,
                                                const SamplerLimits& limits) {
   if (kernels != nullptr && limits.vocab_size <= kernels->max_sampled_vocab)
-    return std::make_unique<DeviceStepSampler>(device, *kernels, limits);
-  return std::make_unique<HostStepSampler>(device, limits.slots, limits.vocab_size);
+    return std::make_shared<DeviceStepSampler>(device, *kernels, limits);
+  return std::make_shared<HostStepSampler>(device, limits.slots, limits.vocab_size);
 }
 
 }  // namespace
@@ -63,20 +96,18 @@ Runner::Runner(std::vector<RankImage> ranks, const KernelRegistry& registry,
                const RunnerOptions& options)
     : image_(ranks.front().image) {
   check_ranks(ranks);
-  Device& device = *ranks.front().device;
   logits_device_ = ranks[ranks.size() - static_cast<size_t>(config().tp_size)].device;
   maxima_.tokens = options.max_num_tokens > 0 ? options.max_num_tokens : config().max_num_tokens;
   maxima_.sequences = options.max_batch_size > 0 ? options.max_batch_size : config().max_batch_size;
   maxima_.logit_rows = max_logit_rows(maxima_.sequences, maxima_.tokens);
   maxima_.table_width = ceil_div(config().max_seq_len, config().tokens_per_block);
   maxima_.cache_blocks = 1;
-  int64_t reserve = 0;  // several ranks are the host's, and share its memory
-  for (const RankImage& rank : ranks)
-    reserve += PlanRunner::memory_bytes(*rank.image, registry, device, maxima_);
-  const int64_t free = std::max<int64_t>(0, device.free_memory() - reserve);
-  maxima_.cache_blocks = choose_num_blocks(
-      config(), maxima_.sequences, options,
-      static_cast<int64_t>(static_cast<double>(free) * options.free_memory_fraction));
+  const auto rooms = cache_rooms(ranks, registry, maxima_, options.free_memory_fraction);
+  maxima_.cache_blocks = std::numeric_limits<int64_t>::max();
+  for (const CacheRoom& room : rooms) {
+    maxima_.cache_blocks = std::min(maxima_.cache_blocks,
+                                    choose_num_blocks(config(), maxima_.sequences, options, room));
+  }
   ranks_ = std::make_unique<RankGroup>(
       std::move(ranks), registry, RankGroupOptions{maxima_, kStepsInFlight, options.stall_limit});
   sampler_ = make_step_sampler(*logits_device_, registry.beside(*logits_device_),
@@ -116,9 +147,13 @@ bool Runner::assemble(const Step& step) {
 TensorView Runner::run_batch(bool is_decode) {
   SymbolValues sizes = batch_.sizes(num_blocks());
   sizes.table_width = maxima_.table_width;
-  return ranks_->run(batch_, sizes, is_decode, [this, sizes](const StepBuffers& buffers) {
-    sampler_->resolve(buffers, sizes.tokens);
-  });
+  // A rank that stalled may call them when this runner is gone.
+  const StepHooks hooks{
+      .start = [sampler = sampler_](Device& device) { sampler->follow(device); },
+      .inputs = [sampler = sampler_, tokens = sizes.tokens](
+                    const StepBuffers& buffers,
+                    Device& device) { sampler->resolve(buffers, tokens, device); }};
+  return ranks_->run(batch_, sizes, is_decode, hooks);
 }
 
 void Runner::launch(const Step& step) {
@@ -128,7 +163,9 @@ void Runner::launch(const Step& step) {
 
 StepResult Runner::wait() {
   --steps_in_flight_;
-  return sampler_->wait();
+  StepResult result = sampler_->wait();
+  ranks_->check();
+  return result;
 }
 
 void Runner::visit_logits(std::span<const int32_t> ids, const LogitsVisitor& visit) {
@@ -155,6 +192,7 @@ void Runner::visit_logits(std::span<const int32_t> ids, const LogitsVisitor& vis
     for (int32_t row = 0; row < count; ++row) batch_.logit_rows.push_back(row);
     const TensorView logits = run_batch(/*is_decode=*/false);
     const float* rows = host.bring(logits);
+    ranks_->check();
     for (int64_t row = 0; row < count; ++row) {
       visit(begin + row,
             {rows + row * logits.row_stride, static_cast<size_t>(config().vocab_size)});

@@ -59,7 +59,7 @@ class Runner final : public StepExecutor {
   std::shared_ptr<Device> logits_device_;
   SymbolValues maxima_;
   std::unique_ptr<RankGroup> ranks_;
-  std::unique_ptr<StepSampler> sampler_;
+  std::shared_ptr<StepSampler> sampler_;
   Batch batch_;
   int64_t steps_in_flight_ = 0;
 };

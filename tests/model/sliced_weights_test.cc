@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
+#include "model/dummy_weights.h"
 #include "model/edited_weights.h"
 #include "model/tiny_model.h"
 
@@ -60,12 +63,23 @@ TEST_F(SlicedWeightsTest, WhatHasNoSliceIsWholeAndASliceTooLongIsRefused) {
   EXPECT_THROW(read({.axis = 3, .begin = 0, .count = 1}), Error);
 }
 
-// A device cannot make a slice by itself: its elements do not follow each other.
-TEST_F(SlicedWeightsTest, PatternsAreThoseOfWholeTensors) {
+TEST_F(SlicedWeightsTest, PatternsMakeTheElementsThatAreRead) {
   const std::string name = "model.embed_tokens.weight";
   const auto dummy = tiny_model().weights;
-  EXPECT_TRUE(SlicedWeights(dummy, {}).fill_of(name));
-  EXPECT_FALSE(SlicedWeights(dummy, {{name, {0, 0, 8}}}).fill_of(name));
+  ASSERT_EQ(dummy->info(name)->shape.rank(), 2);
+  const auto expect_equal = [&](const WeightSlices& slices) {
+    const SlicedWeights part(dummy, slices);
+    const Tensor expected = read_tensor(part, name);
+    Tensor filled(expected.dtype(), expected.shape());
+    write_fill(part.fill_of(name).value(), 0, {filled.data(), static_cast<size_t>(filled.bytes())});
+    EXPECT_EQ(std::memcmp(filled.data(), expected.data(), static_cast<size_t>(expected.bytes())),
+              0);
+  };
+  expect_equal({});
+  expect_equal({{name, {.axis = 0, .begin = 3, .count = 8}}});
+  expect_equal({{name, {.axis = 1, .begin = 5, .count = 7}}});
+  EXPECT_FALSE(
+      SlicedWeights(whole_, {{kName, {.axis = 1, .begin = 0, .count = 2}}}).fill_of(kName));
 }
 
 }  // namespace

@@ -4,108 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <random>
-
-#include "api/devices.h"
-#include "api/registry.h"
-#include "builder/build.h"
-#include "model/edited_weights.h"
-#include "model/tiny_moe.h"
-#include "pipeline/pipeline_case.h"
-#include "runtime/runner.h"
+#include "pipeline/ranks_case.h"
 
 namespace octavo {
 namespace {
 
 using testing::HasSubstr;
-using Logits = std::vector<float>;
-
-enum class Model { kPocketLlama, kTiny70b, kTinyMoe };  // the embedded one; shapes, dummy weights
-struct Case {
-  Model model;
-  bool fp8 = false;  // linears and KV cache
-};
-
-ModelDir model_of(const Case& one) {
-  if (one.model == Model::kPocketLlama)
-    return open_model_dir(one.fp8 ? quantized_dir() : kModelDir);
-  CheckpointQuantization quantization;
-  if (one.fp8) {
-    quantization.method = "modelopt";
-    quantization.weights = quantization.kv_cache.emplace(kFp8PerTensor);
-    quantization.exclude_modules = {"lm_head"};
-  }
-  if (one.model == Model::kTinyMoe) return tiny_moe(quantization);
-  return open_model_dir(OCTAVO_SOURCE_DIR "/configs/tiny-70b", LoadFormat::kDummy, quantization);
-}
-
-Logits logits_of(const ModelDir& model, int64_t tp_size, int64_t pp_size) {
-  BuildConfig config = small_build();
-  config.dtype = "float32";
-  config.max_batch_size = 1;
-  config.max_num_tokens = 16;  // several steps
-  config.tp_size = tp_size;
-  config.pp_size = pp_size;
-  ThreadPool pool(2);
-  const auto devices = open_devices("cpu", pool, tp_size * pp_size);
-  std::vector<RankImage> ranks;
-  for (Blueprint& rank : make_blueprints(model, config, kernel_registry())) {
-    const auto& device = devices[ranks.size()];
-    ranks.push_back({std::make_shared<EngineImage>(
-                         build_image(model, std::move(rank), kernel_registry(), device.get())),
-                     device});
-  }
-  Runner runner(std::move(ranks), kernel_registry(), {.num_blocks = 4});
-  TokenIds ids;
-  const auto vocabulary = static_cast<int32_t>(model.config.vocab_size);
-  for (int32_t i = 0; i < 21; ++i) ids.push_back(6 + 131 * i % std::min(4000, vocabulary - 6));
-  Logits all;
-  runner.visit_logits(ids, [&](int64_t, std::span<const float> row) {
-    all.insert(all.end(), row.begin(), row.end());
-  });
-  return all;
-}
-
-double largest_difference(const Logits& a, const Logits& b) {
-  EXPECT_EQ(a.size(), b.size());
-  double largest = 0;
-  for (size_t i = 0; i < a.size(); ++i)
-    largest = std::max(largest, std::abs(static_cast<double>(a[i]) - b[i]));
-  return largest;
-}
-
-double spread(const Logits& logits) {
-  double sum = 0;
-  for (const float logit : logits) sum += static_cast<double>(logit) * logit;
-  return std::sqrt(sum / static_cast<double>(logits.size()));
-}
-
-// What ranks sum is o and down. Whatever the order of summing K products in float32, the result is
-// the exact sum of products each of which is off by a relative error of at most γ = K u / (1 - K
-// u), u = 2⁻²⁴: two orders differ by no more than 2 γ of every product. The model with weights (or,
-// of codes, the scale) of each such linear changed by 2 γ with random signs shows how far that
-// reaches in the logits.
-ModelDir with_changed_products(const ModelDir& model, unsigned seed) {
-  ModelDir changed = model;
-  const auto weights = std::make_shared<EditedWeights>(model.weights);
-  std::mt19937 random(seed);
-  for (const ModelTensor& tensor : model_tensors(*model.architecture, model.config)) {
-    if (tensor.role != Role::kO && tensor.role != Role::kDown) continue;
-    const double ku = static_cast<double>(tensor.shape[1]) * 0x1p-24;
-    const auto change = static_cast<float>(2 * ku / (1 - ku));
-    const bool codes = model.weights->info(tensor.name)->dtype == DType::kE4M3;
-    const std::string name = codes ? tensor.module + ".weight_scale" : tensor.name;
-    const Tensor values = read_tensor_as(*model.weights, name, DType::kF32);
-    for (int64_t i = 0; i < values.shape().elements(); ++i)
-      values.as<float>()[i] *= 1.0f + (random() % 2 == 0 ? change : -change);
-    weights->replace(name, values);
-  }
-  changed.weights = weights;
-  return changed;
-}
-
-class Ranks : public testing::TestWithParam<Case> {};
+class Ranks : public testing::TestWithParam<RanksCase> {};
 
 TEST_P(Ranks, StagesAreBitEqualAndTensorParallelRanksWithinTheBoundOfTheirSums) {
   const ModelDir model = model_of(GetParam());
@@ -126,17 +31,18 @@ TEST_P(Ranks, StagesAreBitEqualAndTensorParallelRanksWithinTheBoundOfTheirSums) 
   RecordProperty("bound", fmt::format("{:.3g}", bound));
 }
 
-std::string name_of(const testing::TestParamInfo<Case>& info) {
+std::string name_of(const testing::TestParamInfo<RanksCase>& info) {
   constexpr const char* kNames[] = {"PocketLlama", "Tiny70b", "TinyMoe"};
   return std::string(kNames[static_cast<int>(info.param.model)]) +
          (info.param.fp8 ? "Fp8" : "Float32");
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Ranks,
-                         testing::Values(Case{Model::kPocketLlama, false},
-                                         Case{Model::kPocketLlama, true},
-                                         Case{Model::kTiny70b, false}, Case{Model::kTiny70b, true},
-                                         Case{Model::kTinyMoe, false}),
+                         testing::Values(RanksCase{RankedModel::kPocketLlama, false},
+                                         RanksCase{RankedModel::kPocketLlama, true},
+                                         RanksCase{RankedModel::kTiny70b, false},
+                                         RanksCase{RankedModel::kTiny70b, true},
+                                         RanksCase{RankedModel::kTinyMoe, false}),
                          name_of);
 
 // Several sequences of different lengths, block reuse and all: the scheduler knows of no ranks.

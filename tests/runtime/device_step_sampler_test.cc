@@ -111,7 +111,7 @@ TEST_F(DeviceStepSamplerTest, ReturnsResultsInOrderAndKeepsLastTokens) {
   batch.append({9}, 0, {0}, 4);
   batch.token_slots = {2, -1};
   buffers.upload(batch);
-  sampler_.resolve(buffers, 2);
+  sampler_.resolve(buffers, 2, device_);
   EXPECT_EQ(buffers.token_ids().as<int32_t>()[0], 1);
   EXPECT_EQ(buffers.token_ids().as<int32_t>()[1], 9);
 }

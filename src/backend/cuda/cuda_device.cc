@@ -48,6 +48,7 @@ DeviceProperties properties_of(int index) {
   properties.fp8_flop_per_s = fp8_rate(properties.compute_capability) * properties.multiprocessors *
                               kHertz * attribute(cudaDevAttrClockRate, index);
   OCTAVO_CUDA_CHECK(cudaDriverGetVersion(&properties.driver_version));
+  OCTAVO_CUDA_CHECK(cudaGetDeviceCount(&properties.devices));
   return properties;
 }
 
@@ -59,6 +60,8 @@ class CudaEvent final : public DeviceEvent {
   ~CudaEvent() override { cudaEventDestroy(event_); }
   void record() override { OCTAVO_CUDA_CHECK(cudaEventRecord(event_, stream_)); }
   void wait() override { OCTAVO_CUDA_CHECK(cudaEventSynchronize(event_)); }
+
+  cudaEvent_t handle() const { return event_; }
 
  private:
   cudaStream_t stream_;
@@ -96,8 +99,10 @@ class CudaDevice final : public Device {
   }
 
   const DeviceProperties& properties() const override { return properties_; }
+  void activate() override { make_current(); }
 
   int64_t free_memory() const override {
+    make_current();
     size_t free = 0;
     size_t total = 0;
     OCTAVO_CUDA_CHECK(cudaMemGetInfo(&free, &total));
@@ -105,6 +110,7 @@ class CudaDevice final : public Device {
   }
 
   std::shared_ptr<std::byte[]> allocate(int64_t bytes) override {
+    make_current();
     void* memory = nullptr;
     const cudaError_t status =
         cudaMalloc(&memory, static_cast<size_t>(std::max<int64_t>(bytes, 1)));
@@ -119,6 +125,7 @@ class CudaDevice final : public Device {
   }
 
   std::shared_ptr<std::byte[]> allocate_staging(int64_t bytes) override {
+    make_current();
     void* memory = nullptr;
     OCTAVO_CUDA_CHECK(cudaHostAlloc(&memory, static_cast<size_t>(std::max<int64_t>(bytes, 1)),
                                     cudaHostAllocMapped));
@@ -137,6 +144,7 @@ class CudaDevice final : public Device {
   }
   void gather(std::span<const CopyRange> ranges) override {
     OCTAVO_CHECK(ranges.size() <= kMaxRanges);
+    make_current();
     cuda::launch_gather_ranges(ranges.data(), static_cast<int>(ranges.size()), {.stream = stream_});
   }
   void zero(std::byte* to, int64_t bytes) override {
@@ -145,11 +153,18 @@ class CudaDevice final : public Device {
   void synchronize() override { OCTAVO_CUDA_CHECK(cudaStreamSynchronize(stream_)); }
 
   std::unique_ptr<DeviceEvent> make_event() override {
+    make_current();
     return std::make_unique<CudaEvent>(stream_);
+  }
+  void wait_for(DeviceEvent& event) override {
+    const auto* const other = dynamic_cast<const CudaEvent*>(&event);
+    if (other == nullptr) return event.wait();
+    OCTAVO_CUDA_CHECK(cudaStreamWaitEvent(stream_, other->handle(), 0));
   }
   bool has_graphs() const override { return true; }
 
   std::unique_ptr<DeviceGraph> capture(std::function<void()> work) override {
+    make_current();
     OCTAVO_CUDA_CHECK(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
     cudaGraph_t captured = nullptr;
     try {
@@ -167,6 +182,13 @@ class CudaDevice final : public Device {
   void* stream() override { return stream_; }
 
  private:
+  // The runtime keeps a current device a thread; asking costs less than setting.
+  void make_current() const {
+    int current = 0;
+    OCTAVO_CUDA_CHECK(cudaGetDevice(&current));
+    if (current != index_) OCTAVO_CUDA_CHECK(cudaSetDevice(index_));
+  }
+
   void transfer(std::byte* to, const std::byte* from, int64_t bytes, cudaMemcpyKind kind) {
     if (bytes == 0) return;
     OCTAVO_CUDA_CHECK(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), kind, stream_));

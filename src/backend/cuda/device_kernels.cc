@@ -25,7 +25,9 @@ void fill(const Fill& fill, const LaunchContext& context) {
                               .width = pattern.width,
                               .seed = pattern.seed,
                               .first = fill.first,
-                              .count = fill.count},
+                              .count = fill.count,
+                              .columns = pattern.columns,
+                              .row_stride = pattern.row_stride},
                              cuda::on(context));
   } else {
     cuda::launch_constant_fill(

@@ -29,6 +29,12 @@ extern const Kernel kLinearCublasLt;
 extern const Kernel kLinearSm90;
 extern const Kernel kLinearReference;
 extern const Kernel kLinearSwiglu;
+// comm/
+extern const Kernel kAllReduce;
+extern const Kernel kReduceScatter;
+extern const Kernel kAllGather;
+extern const Kernel kSend;
+extern const Kernel kRecv;
 // attention/
 extern const Kernel kAttentionDecode;
 extern const Kernel kAttentionContext;

@@ -1,5 +1,6 @@
 // The absence of CUDA: an empty table of kernels and no device.
 // SPDX-License-Identifier: Apache-2.0
+#include "backend/cuda/comm/peer_group.h"
 #include "backend/cuda/cuda_device.h"
 #include "backend/cuda/kernels.h"
 #include "core/error.h"
@@ -15,6 +16,11 @@ const DeviceKernels* cuda_device_kernels() { return nullptr; }
 std::vector<DeviceProperties> cuda_devices() { return {}; }
 
 std::unique_ptr<Device> open_cuda_device(int) {
+  throw Error(ErrorCategory::kUnsupported, "this program was built without the CUDA backend");
+}
+
+std::vector<std::shared_ptr<Communicator>> open_peer_group(std::span<const std::shared_ptr<Device>>,
+                                                           const PeerGroupOptions&) {
   throw Error(ErrorCategory::kUnsupported, "this program was built without the CUDA backend");
 }
 

@@ -19,7 +19,9 @@ void expect_fill(const FillPattern& fill, int64_t first, int64_t count, int64_t 
                               .width = fill.width,
                               .seed = fill.seed,
                               .first = first,
-                              .count = count},
+                              .count = count,
+                              .columns = fill.columns,
+                              .row_stride = fill.row_stride},
                              {});
   } else {
     cuda::launch_constant_fill(
@@ -44,6 +46,10 @@ TEST(DummyFill, IsTheHostsOnTheDevice) {
         expect_fill({.dtype = dtype, .constant = 8.0f / 448.0f}, 0, count, offset);
       }
     }
+    FillPattern part = fill;
+    part.columns = 37;
+    part.row_stride = 1001;
+    expect_fill(part, 13, 4097, 1);
     // Enough for codes of every magnitude, both zeros included.
     expect_fill(fill, 5, 3'000'001, 0);
   }

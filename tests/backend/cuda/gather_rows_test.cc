@@ -33,5 +33,29 @@ TEST(GatherRows, CopiesRowsOfEveryWidth) {
   }
 }
 
+TEST(GatherRows, RowsOfOtherPartsOfATableAreMinusZero) {
+  OCTAVO_REQUIRE_DEVICE();
+  Values values(7);
+  const std::vector<int32_t> ids = {39, 40, 0, 99, 69, 70};
+  const Tensor index = vector_of(DType::kI32, ids);
+  for (const DType dtype : {DType::kBF16, DType::kF32}) {
+    for (const int64_t width : {33, 128}) {
+      const Tensor table = values.normal(dtype, {30, width});  // rows 40 to 69 of 100
+      const int64_t bytes = width * size_of(dtype);
+      Tensor expected(dtype, {std::ssize(ids), width});
+      for (int64_t i = 0; i < std::ssize(ids); ++i) {
+        const int32_t row = ids[i] - 40;
+        for (int64_t j = 0; j < width; ++j) set_element(expected.view(), i * width + j, -0.0f);
+        if (row >= 0 && row < 30)
+          std::memcpy(expected.data() + i * bytes, table.data() + row * bytes, bytes);
+      }
+      Tensor y(dtype, {std::ssize(ids), width});
+      DeviceCall embedding;
+      embedding.in(index).in(table).out(y).params(EmbeddingParams{40}).run("cuda_embedding");
+      expect_same_bytes(y, expected, "part of a table");
+    }
+  }
+}
+
 }  // namespace
 }  // namespace octavo::testing

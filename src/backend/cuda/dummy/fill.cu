@@ -21,6 +21,16 @@ struct Random {
   }
 };
 
+// Some columns of the rows of a larger tensor.
+struct RandomColumns {
+  Random random;
+  int64_t first, columns, row_stride;
+  __device__ float operator()(int64_t i) const {
+    const int64_t at = first + i;
+    return random(at / columns * row_stride + at % columns);
+  }
+};
+
 struct Constant {
   float value;
   __device__ float operator()(int64_t) const { return value; }
@@ -63,8 +73,13 @@ void launch_fill(void* to, DType dtype, int64_t count, const Element& element,
 }  // namespace
 
 void launch_random_fill(const RandomFill& fill, const Launch& where) {
-  const uint64_t seed = fill.seed + static_cast<uint64_t>(fill.first) + device::kGoldenGamma;
-  launch_fill(fill.to, fill.dtype, fill.count, Random{seed, fill.width}, where);
+  const uint64_t seed = fill.seed + device::kGoldenGamma;
+  if (fill.columns > 0) {
+    const RandomColumns columns{{seed, fill.width}, fill.first, fill.columns, fill.row_stride};
+    return launch_fill(fill.to, fill.dtype, fill.count, columns, where);
+  }
+  const Random random{seed + static_cast<uint64_t>(fill.first), fill.width};
+  launch_fill(fill.to, fill.dtype, fill.count, random, where);
 }
 
 void launch_constant_fill(const ConstantFill& fill, const Launch& where) {

@@ -18,6 +18,8 @@ struct RandomFill {
   uint64_t seed;
   int64_t first;
   int64_t count;
+  int64_t columns = 0;     // of each row of a larger tensor; 0: all
+  int64_t row_stride = 0;  // of that tensor
 };
 void launch_random_fill(const RandomFill& fill, const Launch& where);
 

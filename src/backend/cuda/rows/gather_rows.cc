@@ -10,23 +10,25 @@
 namespace octavo::cuda {
 namespace {
 
-void copy_rows(const TensorView& index, const TensorView& from, const TensorView& to,
-               const LaunchContext& context) {
-  launch_row_copy({.index = index.as<const int32_t>(),
-                   .from = from.data,
-                   .to = to.data,
-                   .from_stride = from.row_stride * size_of(from.dtype),
-                   .to_stride = to.row_stride * size_of(to.dtype),
-                   .row_bytes = from.columns() * size_of(from.dtype),
-                   .rows = to.rows()},
-                  on(context));
+RowCopy copy_of(const TensorView& index, const TensorView& from, const TensorView& to) {
+  return {.index = index.as<const int32_t>(),
+          .from = from.data,
+          .to = to.data,
+          .from_stride = from.row_stride * size_of(from.dtype),
+          .to_stride = to.row_stride * size_of(to.dtype),
+          .row_bytes = from.columns() * size_of(from.dtype),
+          .rows = to.rows()};
 }
+
+// Four bytes of −0, which changes nothing when ranks sum their parts.
+uint32_t minus_zeros(DType dtype) { return dtype == DType::kBF16 ? 0x80008000u : 0x80000000u; }
 
 Verdict supports_embedding(const Problem& problem) {
   if (problem.inputs[1].dtype != problem.outputs[0].dtype)
     return Verdict::no("a table of another type than y");
-  if (std::holds_alternative<EmbeddingParams>(problem.params))
-    return Verdict::no("a part of a table");
+  if (std::holds_alternative<EmbeddingParams>(problem.params) &&
+      !is_activation(problem.outputs[0].dtype))
+    return Verdict::no("a part of a table of another type than activations");
   return Verdict::yes();
 }
 
@@ -38,12 +40,18 @@ Verdict supports_gather(const Problem& problem) {
 
 void run_embedding(const Operands& operands, const LaunchContext& context) {
   const auto args = EmbeddingArgs::bind(operands);
-  copy_rows(args.ids, args.table, args.y, context);
+  RowCopy copy = copy_of(args.ids, args.table, args.y);
+  if (args.part != nullptr) {
+    copy.first = args.part->first_id;
+    copy.table_rows = args.table.rows();
+    copy.other = minus_zeros(args.y.dtype);
+  }
+  launch_row_copy(copy, on(context));
 }
 
 void run_gather(const Operands& operands, const LaunchContext& context) {
   const auto args = GatherRowsArgs::bind(operands);
-  copy_rows(args.rows, args.x, args.y, context);
+  launch_row_copy(copy_of(args.rows, args.x, args.y), on(context));
 }
 
 constexpr KernelTraits kTraits = {.device = DeviceType::kCuda, .programmatic = true};

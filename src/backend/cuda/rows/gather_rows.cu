@@ -10,14 +10,30 @@ namespace {
 
 constexpr int kThreads = 256;
 
+// Word i of a row of which every four bytes are `other`.
+template <typename Word>
+__device__ Word other_word(uint32_t other, int64_t i) {
+  return static_cast<Word>(other >> (8 * (i % 4)));
+}
+template <>
+__device__ uint4 other_word<uint4>(uint32_t other, int64_t) {
+  return make_uint4(other, other, other, other);
+}
+
 template <typename Word>
 __global__ void __launch_bounds__(kThreads) copy_rows_kernel(RowCopy copy) {
   device::launch_dependents();
   device::wait_for_dependencies();
   const int64_t row = blockIdx.x;
   const int64_t words = copy.row_bytes / sizeof(Word);
-  const auto* from = reinterpret_cast<const Word*>(copy.from + copy.index[row] * copy.from_stride);
+  const int64_t index = copy.index[row] - copy.first;
   auto* to = reinterpret_cast<Word*>(copy.to + row * copy.to_stride);
+  if (copy.table_rows > 0 && (index < 0 || index >= copy.table_rows)) {
+    for (int64_t i = blockIdx.y * kThreads + threadIdx.x; i < words; i += gridDim.y * kThreads)
+      to[i] = other_word<Word>(copy.other, i);
+    return;
+  }
+  const auto* from = reinterpret_cast<const Word*>(copy.from + index * copy.from_stride);
   for (int64_t i = blockIdx.y * kThreads + threadIdx.x; i < words; i += gridDim.y * kThreads)
     to[i] = from[i];
 }

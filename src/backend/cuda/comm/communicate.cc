@@ -1,0 +1,74 @@
+// The kernels cuda_all_reduce, cuda_reduce_scatter, cuda_all_gather, cuda_send and cuda_recv.
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/communicate.h"
+
+#include "backend/cuda/comm/peer_communicator.h"
+#include "backend/cuda/kernel_table.h"
+#include "backend/cuda/problem.h"
+
+namespace octavo::cuda {
+namespace {
+
+Verdict supports_sum(const Problem& problem) {
+  const DType dtype = problem.inputs[0].dtype;
+  if (is_activation(dtype)) return Verdict::yes();
+  return Verdict::no(fmt::format("sums of {}", to_string(dtype)));
+}
+
+Verdict supports_all(const Problem&) { return Verdict::yes(); }
+
+// Ranks on GPUs talk through each other's memory and no other way.
+PeerCommunicator& comm_of(const LaunchContext& context) {
+  auto* const comm = dynamic_cast<PeerCommunicator*>(context.comm);
+  if (comm != nullptr) return *comm;
+  throw Error(ErrorCategory::kInternal, "a Program of several ranks runs on a GPU without peers");
+}
+
+PeerCommunicator& comm_of(const LaunchContext& context, const GroupParams& params) {
+  PeerCommunicator& comm = comm_of(context);
+  if (comm.place().tp_size == params.ranks) return comm;
+  throw Error(ErrorCategory::kInternal,
+              fmt::format("a Program of {} ranks runs on {}", params.ranks, comm.place().tp_size));
+}
+
+Communicator::Axis axis_of(const GroupParams& params) {
+  return params.by_rows ? Communicator::Axis::kRows : Communicator::Axis::kColumns;
+}
+
+void all_reduce(const Operands& operands, const LaunchContext& context) {
+  const auto args = GroupArgs::bind(operands);
+  comm_of(context, *args.params).all_reduce(args.x, args.y, on(context));
+}
+
+void reduce_scatter(const Operands& operands, const LaunchContext& context) {
+  const auto args = GroupArgs::bind(operands);
+  comm_of(context, *args.params).reduce_scatter(args.x, args.y, axis_of(*args.params), on(context));
+}
+
+void all_gather(const Operands& operands, const LaunchContext& context) {
+  const auto args = GroupArgs::bind(operands);
+  comm_of(context, *args.params).all_gather(args.x, args.y, axis_of(*args.params), on(context));
+}
+
+void send(const Operands& operands, const LaunchContext& context) {
+  comm_of(context).send(operands.inputs[0], on(context));
+}
+
+void recv(const Operands& operands, const LaunchContext& context) {
+  comm_of(context).recv(operands.outputs[0], on(context));
+}
+
+constexpr KernelTraits kTraits = {.device = DeviceType::kCuda, .programmatic = true};
+
+}  // namespace
+
+const Kernel kAllReduce = {"cuda_all_reduce", Op::kAllReduce, kTraits,
+                           supports_sum,      nullptr,        all_reduce};
+const Kernel kReduceScatter = {
+    "cuda_reduce_scatter", Op::kReduceScatter, kTraits, supports_sum, nullptr, reduce_scatter};
+const Kernel kAllGather = {"cuda_all_gather", Op::kAllGather, kTraits,
+                           supports_all,      nullptr,        all_gather};
+const Kernel kSend = {"cuda_send", Op::kSend, kTraits, supports_all, nullptr, send};
+const Kernel kRecv = {"cuda_recv", Op::kRecv, kTraits, supports_all, nullptr, recv};
+
+}  // namespace octavo::cuda
