@@ -3,8 +3,8 @@
 //
 // step_bench MODEL_DIR [octavo's model options as NAME=VALUE …]: dummy weights; prints one JSON
 // object. Options: device, qformat, kv_cache_dtype, context, batch (a list), prefill (a list),
-// tokens_per_block, low_latency_gemm_plugin, gemm_swiglu_plugin, tp_size, pp_size, reduce_fusion, steps
-// (that are timed; few where a profiler looks on).
+// tokens_per_block, low_latency_gemm_plugin, gemm_swiglu_plugin, tp_size, pp_size, reduce_fusion,
+// steps (that are timed; few where a profiler looks on).
 #include <fmt/format.h>
 
 #include <algorithm>
