@@ -21,6 +21,7 @@
 #include "backend/cuda/comm/peer_group.h"
 #include "backend/cuda/cuda_check.h"
 #include "backend/cuda/cuda_device.h"
+#include "backend/cuda/kernels.h"
 
 namespace octavo {
 namespace {
@@ -51,12 +52,16 @@ class CommBench {
 
   // Microseconds a call, by the slowest rank; the median of several measurements.
   double time(int64_t tokens) {
+    return time_calls(tokens, [&](int64_t rank) { all_reduce(rank, x_, y_, tokens); });
+  }
+
+  double time_calls(int64_t tokens, const std::function<void(int64_t)>& call) {
     const int calls = tokens <= 64 ? 50 : 10, graphs = tokens <= 64 ? 10 : 2;
     std::vector<double> seconds;
     std::vector<std::unique_ptr<DeviceGraph>> captured(devices_.size());
     on_all([&](int64_t rank) {
       captured[rank] = device(rank).capture([&] {
-        for (int i = 0; i < calls; ++i) all_reduce(rank, x_, y_, tokens);
+        for (int i = 0; i < calls; ++i) call(rank);
       });
       captured[rank]->launch();
     });
@@ -74,6 +79,39 @@ class CommBench {
     for (const auto& comm : comms_) comm->check();
     std::nth_element(seconds.begin(), seconds.begin() + 3, seconds.end());
     return 1e6 * seconds[3] / (calls * graphs);
+  }
+
+  // Microseconds of an all-reduce with the residual add, norm and quantize behind it: one call, or
+  // two.
+  double time_norm(int64_t tokens, bool fused) {
+    const auto find = [](std::string_view name) {
+      const auto all = cuda_kernels();
+      return std::ranges::find(all, name, &Kernel::name);
+    };
+    const auto reduce = find("cuda_all_reduce"), norm = find("cuda_add_rms_norm"),
+               both = find("cuda_all_reduce_add_rms_norm");
+    const int64_t ranks = std::ssize(devices_);
+    return time_calls(tokens, [&](int64_t rank) {
+      const LaunchContext context{
+          .stream = device(rank).stream(), .programmatic_launch = true, .comm = comms_[rank].get()};
+      const TensorView x = view(x_[rank].get(), tokens), y = view(y_[rank].get(), tokens);
+      const TensorView residual = view(x_[rank].get() + (kMostTokens / 2) * kRowBytes, tokens);
+      const TensorView weight(x_[rank].get(), DType::kBF16, {kHidden});
+      const TensorView scale(x_[rank].get(), DType::kF32, {1});
+      const TensorView sum = view(y_[rank].get() + (kMostTokens / 4) * kRowBytes, tokens);
+      const TensorView codes(y_[rank].get() + (kMostTokens / 2) * kRowBytes, DType::kE4M3,
+                             {tokens, kHidden});
+      const auto run = [&](const Kernel& kernel, std::vector<TensorView> in,
+                           std::vector<TensorView> out, const OpParams& params) {
+        kernel.run({in, out, &params}, context);
+      };
+      if (fused) {
+        return run(*both, {x, residual, weight, scale}, {sum, codes},
+                   ReduceNormParams{.ranks = ranks});
+      }
+      run(*reduce, {x}, {y}, GroupParams{.ranks = ranks});
+      run(*norm, {y, residual, weight, scale}, {sum, codes}, RmsNormParams{});
+    });
   }
 
   // Replays of two layers whose results are not those of the first one.
@@ -189,6 +227,12 @@ void run(int64_t ranks, int replays) {
     measure("share", 0, blocks, {1, 8, 16, 32, 64, 128, 256, 512, 2048, 8192});
   bench.open(256 << 10, 128);  // rows alone are pushed, 64 of them are shared
   report["replays"] = {{"count", replays}, {"wrong", bench.wrong_replays(replays)}};
+  bench.open(512 << 10, 128);
+  for (const int64_t tokens : {1, 2, 4, 8, 16, 32, 64}) {
+    const double apart = bench.time_norm(tokens, false), fused = bench.time_norm(tokens, true);
+    report["reduce_norm"].push_back({{"tokens", tokens}, {"apart_us", apart}, {"fused_us", fused}});
+    fmt::print(stderr, "{}\n", report["reduce_norm"].back().dump());
+  }
   fmt::print("{}\n", report.dump());
 }
 

@@ -44,6 +44,7 @@ void fuse_grouped_swiglu(Draft& draft);  // swiglu, grouped_quantize → one cal
 void fuse_linear_swiglu(Draft& draft);   // linear of gate and up, swiglu → one call
 void fuse_rope_kv_append(Draft& draft);  // rope(q), rope(k), kv_append → one call
 void fuse_add_rms_norm(Draft& draft);    // add, rms_norm → one call
+void fuse_reduce_norm(Draft& draft);     // all_reduce, add_rms_norm → one call
 void fuse_quantize(
     Draft& draft);  // rms_norm, add_rms_norm, swiglu or attention, then quantize → one call
 

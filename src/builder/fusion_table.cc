@@ -16,12 +16,14 @@ bool gemm_swiglu(const BuildConfig& options) {
   return options.plugin_config.gemm_swiglu_plugin == "fp8" &&
          resolved_device(options) == DeviceType::kCuda;
 }
+bool reduce(const BuildConfig& options) { return options.plugin_config.reduce_fusion; }
 
 constexpr std::array kFusions = {
     Fusion{"qkv", always, fuse_qkv},
     Fusion{"gate_up", fused_mlp, fuse_gate_up},
     Fusion{"rope_kv_append", always, fuse_rope_kv_append},
     Fusion{"add_rms_norm", always, fuse_add_rms_norm},
+    Fusion{"reduce_norm", reduce, fuse_reduce_norm},
     Fusion{"quantize", norm_quant, fuse_quantize},
     Fusion{"grouped_swiglu", norm_quant, fuse_grouped_swiglu},
     Fusion{"linear_swiglu", gemm_swiglu, fuse_linear_swiglu, /*competes=*/true},

@@ -343,6 +343,16 @@ OpInfo linear_swiglu_info() {
           infer_linear_swiglu};
 }
 
+std::vector<SymbolicShape> infer_reduce_norm(Specs in, const OpParams& params) {
+  const Rule rule(Op::kAllReduceAddRmsNorm, in);
+  const int64_t ranks = params_of<ReduceNormParams>(Op::kAllReduceAddRmsNorm, params).ranks;
+  rule.expect(ranks >= 1 && ranks <= kMaxRanks, 0, "1 to 1024 ranks");
+  rule.same_shape(1, rule.shape(0));
+  rule.floating(1);
+  check_norm(rule, 2, 3);
+  return {rule.shape(0), rule.shape(0)};
+}
+
 std::array<OpInfo, kOpCount> with_moe(std::array<OpInfo, kOpCount> infos) {
   for (const OpInfo& info : moe_ops()) infos[static_cast<size_t>(info.op)] = info;
   return infos;
@@ -408,6 +418,11 @@ const std::array<OpInfo, kOpCount>& table() {
       {Op::kAllGather, "all_gather", {{"x"}}, {{"y"}}, infer_all_gather},
       {Op::kSend, "send", {{"x"}}, {}, infer_send},
       {Op::kRecv, "recv", {}, {{"y"}}, infer_recv},
+      {Op::kAllReduceAddRmsNorm,
+       "all_reduce_add_rms_norm",
+       {{"x"}, {"residual"}, {"weight"}, {"output_scale", true}},
+       {{"sum"}, {"y"}},
+       infer_reduce_norm},
   }});
   return infos;
 }

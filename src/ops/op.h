@@ -34,6 +34,7 @@ enum class Op : uint8_t {
   kAllGather,
   kSend,
   kRecv,
+  kAllReduceAddRmsNorm,
   kRoute,
   kPermute,
   kGroupedLinear,
@@ -41,10 +42,12 @@ enum class Op : uint8_t {
   kGroupedSwiglu,
   kCombine,
 };
-inline constexpr int kOpCount = 24;
+inline constexpr int kOpCount = 25;
 
 // Whether the op moves data between ranks.
-constexpr bool is_communication(Op op) { return op >= Op::kAllReduce && op <= Op::kRecv; }
+constexpr bool is_communication(Op op) {
+  return op >= Op::kAllReduce && op <= Op::kAllReduceAddRmsNorm;
+}
 
 struct EmbeddingParams {  // of a table that is one rank's part of the vocabulary
   int64_t first_id = 0;   // of the table's first row
@@ -89,9 +92,14 @@ struct RecvParams {
   int64_t columns = 0;
 };
 
-using OpParams =
-    std::variant<std::monostate, RmsNormParams, LinearParams, RopeParams, AttentionParams,
-                 RouteParams, PermuteParams, EmbeddingParams, GroupParams, RecvParams>;
+struct ReduceNormParams {  // all_reduce_add_rms_norm
+  int64_t ranks = 1;
+  float epsilon = 1e-5f;
+};
+
+using OpParams = std::variant<std::monostate, RmsNormParams, LinearParams, RopeParams,
+                              AttentionParams, RouteParams, PermuteParams, EmbeddingParams,
+                              GroupParams, RecvParams, ReduceNormParams>;
 
 struct OperandName {
   std::string_view name;

@@ -70,6 +70,8 @@ json params_json(const OpParams& params) {
     return {{"first_id", part->first_id}};
   if (const auto* group = std::get_if<GroupParams>(&params))
     return {{"ranks", group->ranks}, {"by_rows", group->by_rows}};
+  if (const auto* norm = std::get_if<ReduceNormParams>(&params))
+    return {{"ranks", norm->ranks}, {"epsilon", norm->epsilon}};
   if (const auto* recv = std::get_if<RecvParams>(&params)) return {{"columns", recv->columns}};
   return json::object();
 }
@@ -108,6 +110,10 @@ OpParams params_from(Op op, const JsonObject& object) {
     case Op::kAllGather:
       return GroupParams{.ranks = object.required_int("ranks", {1, 1024}),
                          .by_rows = object.required_bool("by_rows")};
+    case Op::kAllReduceAddRmsNorm:
+      return ReduceNormParams{
+          .ranks = object.required_int("ranks", {1, 1024}),
+          .epsilon = static_cast<float>(object.required_float("epsilon", {0.0, 1.0}))};
     case Op::kRecv:
       return RecvParams{object.required_int("columns", kSize)};
     default:

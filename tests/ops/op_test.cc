@@ -147,6 +147,11 @@ CallSpec good(Op op) {
       return {op, {}, {x}, {}};
     case Op::kRecv:
       return {op, RecvParams{256}, {}, {x}};
+    case Op::kAllReduceAddRmsNorm:
+      return {op,
+              ReduceNormParams{.ranks = 4},
+              {x, x, vector_of(256), scale()},
+              {x, rows_of(256, DType::kE4M3)}};
     default:
       return good_composed(op);
   }
@@ -217,9 +222,9 @@ TEST(OpTest, EveryOperandIsChecked) {
 }
 
 TEST(OpTest, ParamsMustBeOfTheOp) {
-  for (const Op op :
-       {Op::kRmsNorm, Op::kAddRmsNorm, Op::kLinear, Op::kRope, Op::kRopeKvAppend, Op::kAttention,
-        Op::kRoute, Op::kPermute, Op::kGroupedLinear, Op::kLinearSwiglu}) {
+  for (const Op op : {Op::kRmsNorm, Op::kAddRmsNorm, Op::kLinear, Op::kRope, Op::kRopeKvAppend,
+                      Op::kAttention, Op::kAllReduceAddRmsNorm, Op::kRoute, Op::kPermute,
+                      Op::kGroupedLinear, Op::kLinearSwiglu}) {
     CallSpec call = good(op);
     call.params = {};
     EXPECT_EQ(message_of(call), fmt::format("[{}] params: wrong kind", to_string(op)));
@@ -275,6 +280,8 @@ const std::vector<BadCall> kBadCalls = {
      "[add] y: expected float32 or bfloat16, got int32"},
     {Op::kAddRmsNorm, [](CallSpec& c) { c.inputs[1] = rows_of(128); },
      "[add_rms_norm] residual: expected [tokens, 256], got [tokens, 128] bfloat16"},
+    {Op::kAllReduceAddRmsNorm, [](CallSpec& c) { c.params = ReduceNormParams{.ranks = 0}; },
+     "[all_reduce_add_rms_norm] x: expected 1 to 1024 ranks, got [tokens, 256] bfloat16"},
     {Op::kQuantize, [](CallSpec& c) { c.outputs[0].dtype = DType::kBF16; },
      "[quantize] y: expected float8_e4m3, got bfloat16"},
     {Op::kLinear,

@@ -41,6 +41,9 @@ TEST_P(GpuRanks, StagesAreBitEqualAndTensorParallelRanksWithinTheBoundOfTheirSum
   EXPECT_LE(difference, bound);
   EXPECT_GT(difference, 0);
   EXPECT_EQ(logits_of(model, 2, 1, cuda), two);
+  RanksRun fused = cuda;
+  fused.reduce_fusion = true;
+  EXPECT_EQ(logits_of(model, 2, 1, fused), two);
   fmt::print("spread {:.4g} bound {:.4g} difference {:.4g}\n", spread(one), bound, difference);
 }
 

@@ -11,6 +11,7 @@
 #include "api/devices.h"
 #include "api/registry.h"
 #include "builder/build.h"
+#include "builder/tuning_records.h"
 #include "model/edited_weights.h"
 #include "model/tiny_moe.h"
 #include "pipeline/pipeline_case.h"
@@ -46,13 +47,21 @@ inline ModelDir model_of(const RanksCase& one) {
 struct RanksRun {
   std::string device = "cpu";
   std::string dtype = "float32";
+  bool reduce_fusion = false;
 };
+
+// Kernels are measured once in a test program, so that every build of it chooses the same.
+inline TuningRecords& measured_once(const Device& device) {
+  static TuningRecords records(device.properties(), {});
+  return records;
+}
 
 inline std::vector<RankImage> ranks_of(const ModelDir& model, const BuildConfig& config,
                                        ThreadPool& pool) {
   const auto devices = open_devices(config.device, pool, config.tp_size * config.pp_size);
   std::vector<Blueprint> blueprints =
-      make_blueprints(model, config, kernel_registry(), devices.front().get());
+      make_blueprints(model, config, kernel_registry(), devices.front().get(),
+                      config.device == "cpu" ? nullptr : &measured_once(*devices.front()));
   const auto comms = open_comms(devices, blueprints.front().config);
   std::vector<RankImage> ranks;
   for (Blueprint& rank : blueprints) {
@@ -71,6 +80,7 @@ inline Logits logits_of(const ModelDir& model, int64_t tp_size, int64_t pp_size,
   config.dtype = run.dtype;
   config.max_batch_size = 1;
   config.max_num_tokens = 16;  // several steps
+  config.plugin_config.reduce_fusion = run.reduce_fusion;
   config.tp_size = tp_size;
   config.pp_size = pp_size;
   ThreadPool pool(2);

@@ -28,6 +28,7 @@ TEST_P(Ranks, StagesAreBitEqualAndTensorParallelRanksWithinTheBoundOfTheirSums) 
     EXPECT_GT(difference, 0) << "the order of summation changed nothing";
     RecordProperty(fmt::format("difference_tp{}_pp{}", tp, pp), fmt::format("{:.3g}", difference));
   }
+  EXPECT_EQ(logits_of(model, 2, 1, {.reduce_fusion = true}), logits_of(model, 2, 1));
   RecordProperty("bound", fmt::format("{:.3g}", bound));
 }
 

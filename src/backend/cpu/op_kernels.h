@@ -28,6 +28,7 @@ extern const Kernel kCpuReduceScatter;
 extern const Kernel kCpuAllGather;
 extern const Kernel kCpuSend;
 extern const Kernel kCpuRecv;
+extern const Kernel kCpuAllReduceAddRmsNorm;
 
 // reference.cc, attention_reference.cc
 extern const Kernel kCpuRmsNormReference;

@@ -35,6 +35,7 @@ extern const Kernel kReduceScatter;
 extern const Kernel kAllGather;
 extern const Kernel kSend;
 extern const Kernel kRecv;
+extern const Kernel kAllReduceAddRmsNorm;
 // attention/
 extern const Kernel kAttentionDecode;
 extern const Kernel kAttentionContext;

@@ -33,6 +33,7 @@ std::span<const Kernel> cuda_kernels() {
       cuda::kAllGather,
       cuda::kSend,
       cuda::kRecv,
+      cuda::kAllReduceAddRmsNorm,
       cuda::kAttentionDecode,
       cuda::kAttentionContextFp8,
       cuda::kAttentionContext,

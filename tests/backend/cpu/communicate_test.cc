@@ -5,10 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <thread>
 
 #include "backend/cpu/op_kernels.h"
 #include "comm/local.h"
+#include "numerics/bf16.h"
 
 namespace octavo {
 namespace {
@@ -20,7 +22,8 @@ struct Call {
 
   void run(Communicator* comm) const {
     ThreadPool pool(1);
-    kernel.run({inputs, outputs, &params}, {.pool = &pool, .comm = comm});
+    std::vector<std::byte> workspace(4096);
+    kernel.run({inputs, outputs, &params}, {.pool = &pool, .workspace = workspace, .comm = comm});
   }
 };
 
@@ -43,6 +46,36 @@ TEST(Communicate, EachOpDoesWhatItsNameSays) {
     EXPECT_EQ(sum.as<float>()[3], 16.0f);
     EXPECT_EQ(part.as<float>()[0], comm.place().rank == 0 ? 10.0f : 14.0f);
     EXPECT_EQ(wide.as<float>()[6], 12.0f);
+  });
+}
+
+TEST(Communicate, ASumWithItsNormIsTheBytesOfBothCalls) {
+  on_two([](Communicator& comm) {
+    constexpr int64_t kRows = 3, kColumns = 40;
+    const Tensor x(DType::kBF16, {kRows, kColumns}), residual(DType::kBF16, {kRows, kColumns}),
+        weight(DType::kBF16, {kColumns}), scale(DType::kF32, {1}), total(DType::kBF16, x.shape());
+    for (int64_t i = 0; i < kRows * kColumns; ++i) {
+      const auto angle = static_cast<float>(i + 100 * comm.place().rank);
+      x.as<bf16>()[i] = to_bf16(std::sin(angle));
+      residual.as<bf16>()[i] = to_bf16(std::cos(static_cast<float>(i)));
+      weight.as<bf16>()[i % kColumns] = to_bf16(1.0f + 0.01f * static_cast<float>(i % 7));
+    }
+    scale.as<float>()[0] = 0.01f;
+    const Tensor sum(DType::kBF16, x.shape()), y(DType::kE4M3, x.shape());
+    const Tensor fused_sum(DType::kBF16, x.shape()), fused_y(DType::kE4M3, x.shape());
+    Call{kCpuAllReduce, {x.view()}, {total.view()}, GroupParams{.ranks = 2}}.run(&comm);
+    Call{kCpuAddRmsNorm,
+         {total.view(), residual.view(), weight.view(), scale.view()},
+         {sum.view(), y.view()},
+         RmsNormParams{}}
+        .run(&comm);
+    Call{kCpuAllReduceAddRmsNorm,
+         {x.view(), residual.view(), weight.view(), scale.view()},
+         {fused_sum.view(), fused_y.view()},
+         ReduceNormParams{.ranks = 2}}
+        .run(&comm);
+    EXPECT_EQ(std::memcmp(sum.data(), fused_sum.data(), static_cast<size_t>(sum.bytes())), 0);
+    EXPECT_EQ(std::memcmp(y.data(), fused_y.data(), static_cast<size_t>(y.bytes())), 0);
   });
 }
 

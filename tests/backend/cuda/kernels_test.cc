@@ -20,10 +20,10 @@ TEST(CudaKernels, EveryOpOfADenseModelHasOneAndNamesAreUnique) {
     EXPECT_NE(kernel.run, nullptr);
     ops.insert(kernel.op);
   }
-  // One GPU and dense models: what moves data between ranks, and experts, run on the CPU alone.
+  // Dense models: experts run on the CPU alone.
   for (int i = 0; i < kOpCount; ++i) {
     const Op op = static_cast<Op>(i);
-    const bool is_absent = is_communication(op) || op >= Op::kRoute;
+    const bool is_absent = op >= Op::kRoute;
     EXPECT_EQ(ops.contains(op), !is_absent) << to_string(op);
   }
 }

@@ -1,4 +1,4 @@
-// The kernels cuda_all_reduce, cuda_reduce_scatter, cuda_all_gather, cuda_send and cuda_recv.
+// The kernels of ops between ranks: cuda_all_reduce and its kin.
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/communicate.h"
 
@@ -24,11 +24,11 @@ PeerCommunicator& comm_of(const LaunchContext& context) {
   throw Error(ErrorCategory::kInternal, "a Program of several ranks runs on a GPU without peers");
 }
 
-PeerCommunicator& comm_of(const LaunchContext& context, const GroupParams& params) {
+PeerCommunicator& comm_of(const LaunchContext& context, int64_t ranks) {
   PeerCommunicator& comm = comm_of(context);
-  if (comm.place().tp_size == params.ranks) return comm;
+  if (comm.place().tp_size == ranks) return comm;
   throw Error(ErrorCategory::kInternal,
-              fmt::format("a Program of {} ranks runs on {}", params.ranks, comm.place().tp_size));
+              fmt::format("a Program of {} ranks runs on {}", ranks, comm.place().tp_size));
 }
 
 Communicator::Axis axis_of(const GroupParams& params) {
@@ -37,17 +37,19 @@ Communicator::Axis axis_of(const GroupParams& params) {
 
 void all_reduce(const Operands& operands, const LaunchContext& context) {
   const auto args = GroupArgs::bind(operands);
-  comm_of(context, *args.params).all_reduce(args.x, args.y, on(context));
+  comm_of(context, args.params->ranks).all_reduce(args.x, args.y, on(context));
 }
 
 void reduce_scatter(const Operands& operands, const LaunchContext& context) {
   const auto args = GroupArgs::bind(operands);
-  comm_of(context, *args.params).reduce_scatter(args.x, args.y, axis_of(*args.params), on(context));
+  comm_of(context, args.params->ranks)
+      .reduce_scatter(args.x, args.y, axis_of(*args.params), on(context));
 }
 
 void all_gather(const Operands& operands, const LaunchContext& context) {
   const auto args = GroupArgs::bind(operands);
-  comm_of(context, *args.params).all_gather(args.x, args.y, axis_of(*args.params), on(context));
+  comm_of(context, args.params->ranks)
+      .all_gather(args.x, args.y, axis_of(*args.params), on(context));
 }
 
 void send(const Operands& operands, const LaunchContext& context) {
@@ -56,6 +58,25 @@ void send(const Operands& operands, const LaunchContext& context) {
 
 void recv(const Operands& operands, const LaunchContext& context) {
   comm_of(context).recv(operands.outputs[0], on(context));
+}
+
+Verdict supports_reduce_norm(const Problem& problem) {
+  if (problem.outputs[0].dtype != problem.inputs[0].dtype)
+    return Verdict::no("a sum of another type than x");
+  return check_activations(problem, {0, 1, 2});
+}
+
+void all_reduce_add_rms_norm(const Operands& operands, const LaunchContext& context) {
+  const auto args = ReduceNormArgs::bind(operands);
+  const RmsNormParams params{args.params->epsilon};
+  const AddRmsNormArgs norm{.x = args.x,
+                            .residual = args.residual,
+                            .weight = args.weight,
+                            .output_scale = args.output_scale,
+                            .sum = args.sum,
+                            .y = args.y,
+                            .params = &params};
+  comm_of(context, args.params->ranks).all_reduce_add_rms_norm(norm, on(context));
 }
 
 constexpr KernelTraits kTraits = {.device = DeviceType::kCuda, .programmatic = true};
@@ -70,5 +91,11 @@ const Kernel kAllGather = {"cuda_all_gather", Op::kAllGather, kTraits,
                            supports_all,      nullptr,        all_gather};
 const Kernel kSend = {"cuda_send", Op::kSend, kTraits, supports_all, nullptr, send};
 const Kernel kRecv = {"cuda_recv", Op::kRecv, kTraits, supports_all, nullptr, recv};
+const Kernel kAllReduceAddRmsNorm = {"cuda_all_reduce_add_rms_norm",
+                                     Op::kAllReduceAddRmsNorm,
+                                     kTraits,
+                                     supports_reduce_norm,
+                                     nullptr,
+                                     all_reduce_add_rms_norm};
 
 }  // namespace octavo::cuda

@@ -8,6 +8,7 @@
 #include "backend/cuda/comm/peer_memory.h"
 #include "backend/cuda/comm/pipeline.h"
 #include "backend/cuda/comm/push.h"
+#include "backend/cuda/comm/reduce_norm.h"
 #include "backend/cuda/problem.h"
 #include "core/checked.h"
 
@@ -133,6 +134,19 @@ void PeerCommunicator::all_gather(const TensorView& x, const TensorView& y, Axis
       links_,
       {.x = matrix(x), .y = matrix(y), .to = to, .most_items = x.rows() * words, .word = word},
       where);
+}
+
+// Many rows are summed where they are: an element is read by the one rank that writes it.
+void PeerCommunicator::all_reduce_add_rms_norm(const AddRmsNormArgs& norm, const Launch& where) {
+  check();
+  if (norm.x.elements() == 0) return;
+  const NormRows rows = rows_of(norm);
+  const bool whole_rows = norm.x.dtype == DType::kBF16 && rows.vector == 8 && rows.groups == 1 &&
+                          norm_layout(rows.width, rows.vector).fits;
+  if (whole_rows && rows.rows <= links_.blocks && norm.x.bytes() <= memory_->options().push_bytes)
+    return launch_reduce_norm(links_, rows, where);
+  all_reduce(norm.x, norm.x, where);
+  launch_rms_norm(rows, where);
 }
 
 void PeerCommunicator::send(const TensorView& x, const Launch& where) {

@@ -7,6 +7,7 @@
 #include "backend/cuda/device/peer_links.cuh"
 #include "backend/cuda/launch.h"
 #include "comm/comm.h"
+#include "ops/add_rms_norm.h"
 
 namespace octavo::cuda {
 
@@ -38,6 +39,8 @@ class PeerCommunicator final : public Communicator {
   void all_gather(const TensorView& x, const TensorView& y, Axis axis, const Launch& where);
   void send(const TensorView& x, const Launch& where);
   void recv(const TensorView& y, const Launch& where);
+  // All-reduce, and what add_rms_norm does with it; x is used up.
+  void all_reduce_add_rms_norm(const AddRmsNormArgs& norm, const Launch& where);
 
   // Whether matrices of this size are pushed whole.
   bool pushes(const TensorView& x, const TensorView& y) const;

@@ -8,35 +8,31 @@
 #include "ops/rms_norm.h"
 
 namespace octavo::cuda {
-namespace {
 
-struct NormCall {
-  TensorView x, residual, weight, output_scale, sum, y;
-  float epsilon = 0;
-};
-
-NormRows bind(const NormCall& call) {
-  const int64_t width = call.weight.elements();
+NormRows rows_of(const AddRmsNormArgs& args) {
+  const int64_t width = args.weight.elements();
   return {
-      .x = call.x.data,
-      .residual = call.residual.data,
-      .weight = call.weight.data,
-      .output_scale = call.output_scale.as<const float>(),
-      .sum = call.sum.data,
-      .y = call.y.data,
-      .x_stride = call.x.row_stride,
-      .residual_stride = call.residual.row_stride,
-      .sum_stride = call.sum.row_stride,
-      .y_stride = call.y.row_stride,
-      .rows = call.x.rows(),
-      .groups = static_cast<int>(call.x.columns() / width),
+      .x = args.x.data,
+      .residual = args.residual.data,
+      .weight = args.weight.data,
+      .output_scale = args.output_scale.as<const float>(),
+      .sum = args.sum.data,
+      .y = args.y.data,
+      .x_stride = args.x.row_stride,
+      .residual_stride = args.residual.row_stride,
+      .sum_stride = args.sum.row_stride,
+      .y_stride = args.y.row_stride,
+      .rows = args.x.rows(),
+      .groups = static_cast<int>(args.x.columns() / width),
       .width = static_cast<int>(width),
-      .vector = vector_width(width, {&call.x, &call.residual, &call.weight, &call.sum, &call.y}),
+      .vector = vector_width(width, {&args.x, &args.residual, &args.weight, &args.sum, &args.y}),
       .inverse_width = 1.0f / static_cast<float>(width),
-      .epsilon = call.epsilon,
-      .activation = call.x.dtype,
-      .output = call.y.dtype};
+      .epsilon = args.params->epsilon,
+      .activation = args.x.dtype,
+      .output = args.y.dtype};
 }
+
+namespace {
 
 Verdict supports_rms_norm(const Problem& problem) { return check_activations(problem, {0, 1}); }
 Verdict supports_add_rms_norm(const Problem& problem) {
@@ -47,11 +43,11 @@ Verdict supports_add_rms_norm(const Problem& problem) {
 
 NormRows bind_rms_norm(const Operands& operands) {
   const auto args = RmsNormArgs::bind(operands);
-  return bind({.x = args.x,
-               .weight = args.weight,
-               .output_scale = args.output_scale,
-               .y = args.y,
-               .epsilon = args.params->epsilon});
+  return rows_of(AddRmsNormArgs{.x = args.x,
+                                .weight = args.weight,
+                                .output_scale = args.output_scale,
+                                .y = args.y,
+                                .params = args.params});
 }
 
 void run_rms_norm(const Operands& operands, const LaunchContext& context) {
@@ -63,15 +59,7 @@ void run_reference(const Operands& operands, const LaunchContext& context) {
 }
 
 void run_add_rms_norm(const Operands& operands, const LaunchContext& context) {
-  const auto args = AddRmsNormArgs::bind(operands);
-  launch_rms_norm(bind({.x = args.x,
-                        .residual = args.residual,
-                        .weight = args.weight,
-                        .output_scale = args.output_scale,
-                        .sum = args.sum,
-                        .y = args.y,
-                        .epsilon = args.params->epsilon}),
-                  on(context));
+  launch_rms_norm(rows_of(AddRmsNormArgs::bind(operands)), on(context));
 }
 
 constexpr KernelTraits kTraits = {.device = DeviceType::kCuda, .programmatic = true};

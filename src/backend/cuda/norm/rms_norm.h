@@ -7,6 +7,10 @@
 #include "backend/cuda/launch.h"
 #include "core/dtype.h"
 
+namespace octavo {
+struct AddRmsNormArgs;  // ops/add_rms_norm.h
+}
+
 namespace octavo::cuda {
 
 struct NormRows {
@@ -26,6 +30,29 @@ struct NormRows {
   DType activation;
   DType output;
 };
+
+// Without a residual, no sum either.
+NormRows rows_of(const AddRmsNormArgs& args);
+
+inline constexpr int kMaxNormThreads = 512;
+inline constexpr int kMaxNormHeld = 4;
+
+// How many vectors a thread of a row's block holds. It follows the width alone, as does the order
+// of summation: four warps a row are enough work for a multiprocessor and few to wait for.
+struct NormLayout {
+  int held;  // 1, 2 or 4
+  int threads;
+  bool fits;  // so many threads hold the whole row
+};
+inline NormLayout norm_layout(int width, int vector) {
+  const int64_t vectors = blocks_for(width, vector);
+  int held = 1;
+  while (held < kMaxNormHeld && vectors > int64_t{128} * held) held *= 2;
+  const int64_t threads = blocks_for(blocks_for(vectors, held), 32) * 32;
+  return {.held = held,
+          .threads = threads < kMaxNormThreads ? static_cast<int>(threads) : kMaxNormThreads,
+          .fits = vectors <= int64_t{kMaxNormThreads} * held};
+}
 
 void launch_rms_norm(const NormRows& rows, const Launch& where);
 void launch_rms_norm_reference(const NormRows& rows, const Launch& where);  // no residual
