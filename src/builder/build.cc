@@ -132,7 +132,7 @@ KernelTime choose_kernel(const Problem& problem, const KernelRegistry& registry,
 // few of its tokens; what is best for a row of each would be twice as slow for them as the kernel's
 // own choice.
 bool has_planned_rows(const Program& program, const Call& call, const Plan& plan) {
-  return plan.kind == PlanKind::kDecode ||
+  return plan.kind == PlanKind::kDecode || call.inputs.empty() ||  // as those of recv
          program.tensor(call.inputs.front()).shape.front().symbol == Symbol::kTokens;
 }
 

@@ -245,6 +245,11 @@ std::vector<std::string> check_build_options(const BuildConfig& options, const M
     check_gemm_swiglu(options, config, facts);
     check_cuda_plugins(plugins, notices);
     check_fp8_attention(options, config, facts);
+    if (plugins.user_buffer && options.tp_size > 1) {
+      notices.push_back(
+          "--user_buffer has no effect: GPUs read each other's activations where they are, and "
+          "there is no copy to leave out");
+    }
   }
   if (config.dtype == DType::kF16 && options.dtype == "auto") {
     notices.push_back("float16 weights run as bfloat16");
