@@ -152,6 +152,16 @@ CLI::Option* add_list(CLI::App& app, const std::string& name, std::vector<std::s
   return app.add_option(spellings(name), value, help)->take_all()->allow_extra_args(false);
 }
 
+CLI::Option* add_range(CLI::App& app, const std::string& name,
+                       std::optional<std::pair<float, float>>& value, const std::string& help) {
+  const auto take = [&value](const std::vector<float>& ends) {
+    value = std::pair(ends.at(0), ends.at(1));
+  };
+  return app.add_option_function<std::vector<float>>(spellings(name), take, help)
+      ->expected(2)
+      ->type_name("LOW HIGH");
+}
+
 CLI::Option* add_flag(CLI::App& app, const std::string& name, bool& value,
                       const std::string& help) {
   return app.add_flag(spellings(name), value, help);
@@ -262,7 +272,8 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
   add_choice(app, "load_format", options.load_format, "auto|dummy",
              "dummy: random weights, only config.json is read")
       ->group("Model");
-  add_choice(app, "qformat", options.qformat, "auto|fp8|full_prec",
+  add_choice(app, "qformat", options.qformat,
+             "auto|fp8|fp8_pc_pt|fp8_block|int8_wo|int4_awq|full_prec",
              "of dummy weights; auto: full_prec")
       ->group("Model");
   add_flag(app, "deterministic", options.build_config.deterministic,

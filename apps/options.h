@@ -30,6 +30,9 @@ CLI::Option* add_path(CLI::App& app, const std::string& name, std::filesystem::p
                       const std::string& help);
 CLI::Option* add_list(CLI::App& app, const std::string& name, std::vector<std::string>& value,
                       const std::string& help);
+// Takes two numbers.
+CLI::Option* add_range(CLI::App& app, const std::string& name,
+                       std::optional<std::pair<float, float>>& value, const std::string& help);
 CLI::Option* add_flag(CLI::App& app, const std::string& name, bool& value, const std::string& help);
 // Takes enable or disable.
 CLI::Option* add_switch(CLI::App& app, const std::string& name, bool& value,

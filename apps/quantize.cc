@@ -45,8 +45,13 @@ std::vector<Command> add_quantize(CLI::App& program) {
   add_path(app, "output_dir", options->output_dir, "folder to write")->required();
   add_choice(app, "load_format", options->load_format, "auto|dummy",
              "dummy: random weights, only config.json is read");
-  add_choice(app, "qformat", options->qformat, "fp8|full_prec",
-             "fp8: static per-tensor FP8; full_prec: 16-bit linears, for an FP8 KV cache alone");
+  add_choice(
+      app, "qformat", options->qformat, "fp8|fp8_pc_pt|fp8_block|int8_wo|int4_awq|full_prec",
+      "fp8: static per-tensor FP8; fp8_pc_pt: FP8 with a scale per channel of the weight and "
+      "per token of the input; fp8_block: FP8 by 128 x 128 and 1 x 128; int8_wo, int4_awq: "
+      "integer weights, 16-bit inputs; full_prec: 16-bit linears, for an FP8 KV cache alone");
+  add_list(app, "module_qformat", options->module_qformats,
+           "PATTERN=FORMAT: modules with a format of their own; may be repeated");
   add_choice(app, "kv_cache_dtype", options->kv_cache_dtype, "none|fp8",
              "fp8: calibrated scales for an FP8 KV cache");
   add_choice(app, "dtype", options->dtype, "auto|float32|bfloat16",
@@ -66,7 +71,13 @@ std::vector<Command> add_quantize(CLI::App& program) {
   add_list(app, "exclude_modules", options->exclude_modules,
            "pattern (*, ?) of modules that stay in 16 bit; may be repeated");
   add_flag(app, "quantize_lm_head", options->quantize_lm_head, "quantize lm_head too");
-  add_choice(app, "export_format", options->export_format, "modelopt", "layout of the checkpoint");
+  add_range(app, "clamp_val", options->clamp_val,
+            "inputs are brought between these before they are quantized at run time");
+  add_flag(app, "use_meta_recipe", options->use_meta_recipe,
+           "with fp8_pc_pt: first and last layer and attention stay in 16 bit, inputs are clamped "
+           "to +-1200");
+  add_choice(app, "export_format", options->export_format, "modelopt|compressed-tensors",
+             "layout of the checkpoint");
   add_choice(app, "device", options->device, "auto|cpu|cuda", "where calibration runs");
   add_int(app, "max_memory", options->max_memory, {0},
           "bytes of the device that calibration may take; hidden states beyond go to the host");

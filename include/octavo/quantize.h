@@ -34,6 +34,9 @@ struct QuantConfig {
   std::optional<QuantAlgo> quant_algo;           // of the linears
   std::optional<QuantAlgo> kv_cache_quant_algo;  // kFp8
   std::vector<std::string> exclude_modules;      // patterns with * and ?
+  // Of kFp8PerChannelPerToken: see QuantizeOptions.
+  std::optional<std::pair<float, float>> clamp_val;
+  bool use_meta_recipe = false;
 };
 
 // The texts that scales are taken from.
@@ -51,8 +54,11 @@ struct CalibConfig {
 struct QuantizeOptions {
   std::filesystem::path model_dir;
   std::filesystem::path output_dir;
-  std::string load_format = "auto";     // dummy: random weights, only config.json is read
-  std::string qformat = "fp8";          // fp8, full_prec
+  std::string load_format = "auto";  // dummy: random weights, only config.json is read
+  // fp8, fp8_pc_pt, fp8_block, int8_wo, int4_awq, full_prec
+  std::string qformat = "fp8";
+  // "PATTERN=FORMAT": modules with a format of their own; the first that matches counts.
+  std::vector<std::string> module_qformats;
   std::string kv_cache_dtype = "none";  // none, fp8
   std::string dtype = "auto";           // of calibration: auto, float32, bfloat16
   // JSON lines with `text`, or plain text. Empty: the model samples its own set. "cnn_dailymail"
@@ -64,8 +70,13 @@ struct QuantizeOptions {
   int64_t tokenizer_max_seq_length = 2048;  // tokens
   std::vector<std::string> exclude_modules;
   bool quantize_lm_head = false;
-  std::string export_format = "modelopt";
-  std::string device = "auto";  // that calibrates: auto, cpu, cuda
+  // Ends that inputs are brought between before they are quantized at run time.
+  std::optional<std::pair<float, float>> clamp_val;
+  // Meta's recipe of fp8_pc_pt: the first and the last layer and all attention stay in 16 bit, and
+  // clamp_val is -1200 to 1200 unless given.
+  bool use_meta_recipe = false;
+  std::string export_format = "modelopt";  // modelopt, compressed-tensors
+  std::string device = "auto";             // that calibrates: auto, cpu, cuda
   int64_t max_memory = 0;  // bytes of the device that calibration may take; 0: all that is free
   bool allow_nonfinite = false;
   int64_t skip_bad_lines = 0;

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "octavo/inspect.h"
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -35,10 +36,20 @@ Json sizes_json(const WeightSource& weights) {
 
 bool is_scale(const std::string& name) { return name.ends_with("_scale"); }
 
+// The scale itself, or the shape and the ends of many.
+Json scale_json(const WeightSource& weights, const std::string& name) {
+  const Shape shape = weights.info(name)->shape;
+  if (shape.elements() == 1) return read_scale(weights, name);
+  const Tensor scales = read_tensor_as(weights, name, DType::kF32);
+  const auto [low, high] =
+      std::minmax_element(scales.as<float>(), scales.as<float>() + shape.elements());
+  return {{"shape", to_string(shape)}, {"min", *low}, {"max", *high}};
+}
+
 Json scales_json(const WeightSource& weights) {
   Json json = Json::object();
   for (const std::string& name : weights.names()) {
-    if (is_scale(name)) json[name] = read_scale(weights, name);
+    if (is_scale(name)) json[name] = scale_json(weights, name);
   }
   return json;
 }
@@ -46,23 +57,27 @@ Json scales_json(const WeightSource& weights) {
 Json checkpoint_json(const InspectOptions& options) {
   const ModelDir model = open_model_dir(options.dir);
   const ModelConfig& config = model.config;
-  Json json = {{"kind", "checkpoint"},
-               {"architecture", config.architecture},
-               {"layers", config.num_layers},
-               {"hidden_size", config.hidden_size},
-               {"intermediate_size", config.intermediate_size},
-               {"heads", config.num_heads},
-               {"kv_heads", config.num_kv_heads},
-               {"head_dim", config.head_dim},
-               {"vocab_size", config.vocab_size},
-               {"max_position", config.max_position},
-               {"quantization",
-                model.quantization.quantized() ? to_string(model.quantization.weights) : "none"},
-               {"kv_cache",
-                model.quantization.kv_cache ? to_string(*model.quantization.kv_cache) : "16-bit"},
-               {"exclude_modules", model.quantization.exclude_modules},
-               {"bytes", model.weight_bytes},
-               {"tensors", sizes_json(*model.weights)}};
+  Json json = {
+      {"kind", "checkpoint"},
+      {"architecture", config.architecture},
+      {"layers", config.num_layers},
+      {"hidden_size", config.hidden_size},
+      {"intermediate_size", config.intermediate_size},
+      {"heads", config.num_heads},
+      {"kv_heads", config.num_kv_heads},
+      {"head_dim", config.head_dim},
+      {"vocab_size", config.vocab_size},
+      {"max_position", config.max_position},
+      {"quantization",
+       model.quantization.quantized() ? to_string(model.quantization.weights) : "none"},
+      {"inputs",
+       model.quantization.inputs.quantized() ? to_string(model.quantization.inputs) : "16-bit"},
+      {"modules_with_their_own", model.quantization.modules.size()},
+      {"kv_cache",
+       model.quantization.kv_cache ? to_string(*model.quantization.kv_cache) : "16-bit"},
+      {"exclude_modules", model.quantization.exclude_modules},
+      {"bytes", model.weight_bytes},
+      {"tensors", sizes_json(*model.weights)}};
   if (options.scales) json["scales"] = scales_json(*model.weights);
   return json;
 }

@@ -35,20 +35,10 @@ const AlgoName& entry_of(QuantAlgo algo) {
   throw Error(ErrorCategory::kUsage, "", "quant_algo", "no such algorithm");
 }
 
-bool has_format(const AlgoName& algo) {
-  for (const QuantFormat& format : quant_formats()) {
-    if (format.name == algo.qformat) return true;
-  }
-  return false;
-}
-
-[[noreturn]] void refuse_algo(std::string_view field, std::string_view name) {
-  std::string supported;
-  for (const AlgoName& each : kAlgos) {
-    if (has_format(each)) supported += (supported.empty() ? "" : ", ") + std::string(each.name);
-  }
-  throw unsupported("", field,
-                    fmt::format("expected one of {}, got {}", supported, printable(name)));
+std::string supported_names() {
+  std::string names;
+  for (const AlgoName& each : kAlgos) names += (names.empty() ? "" : ", ") + std::string(each.name);
+  return names;
 }
 
 // One size is asked for in two places: they must agree.
@@ -85,16 +75,16 @@ std::string kv_cache_format(const QuantConfig& config) {
 }
 
 const QuantFormat& weight_format(const QuantConfig& config) {
-  const AlgoName& algo = entry_of(config.quant_algo.value_or(QuantAlgo::kNoQuant));
-  if (!has_format(algo)) refuse_algo("quant_algo", algo.name);
-  return find_quant_format(algo.qformat);
+  return find_quant_format(entry_of(config.quant_algo.value_or(QuantAlgo::kNoQuant)).qformat);
 }
 
 // A checkpoint that is quantized already must be what was asked for.
 bool is_already(const ModelDir& model, const QuantFormat& weights, bool fp8_cache) {
   const CheckpointQuantization& has = model.quantization;
   if (!has.quantized()) return false;
-  if (has.weights == weights.weights && has.kv_cache.has_value() == fp8_cache) return true;
+  const LinearScheme linears = {.weights = has.weights, .inputs = has.inputs};
+  if (has.modules.empty() && linears == weights.linears && has.kv_cache.has_value() == fp8_cache)
+    return true;
   throw unsupported(model.path.string(), "quant_config",
                     "the checkpoint is quantized already, and not as asked for: leave quant_config "
                     "out, or give the 16-bit checkpoint");
@@ -118,9 +108,10 @@ void check_sizes(const CalibConfig& config) {
 
 QuantAlgo parse_quant_algo(std::string_view name) {
   for (const AlgoName& each : kAlgos) {
-    if (each.name == name && has_format(each)) return each.algo;
+    if (each.name == name) return each.algo;
   }
-  refuse_algo("quant_algo", name);
+  throw unsupported("", "quant_algo",
+                    fmt::format("expected one of {}, got {}", supported_names(), printable(name)));
 }
 
 std::string_view to_string(QuantAlgo algo) { return entry_of(algo).name; }
@@ -175,6 +166,8 @@ std::optional<QuantizeOptions> quantize_options(const LLMArgs& args) {
                          .calib_max_seq_length = calib.calib_max_seq_length,
                          .tokenizer_max_seq_length = calib.tokenizer_max_seq_length,
                          .exclude_modules = quant.exclude_modules,
+                         .clamp_val = quant.clamp_val,
+                         .use_meta_recipe = quant.use_meta_recipe,
                          .device = calibration_device(calib, args.build_config.device),
                          .seed = calib.random_seed,
                          .threads = args.threads};

@@ -21,7 +21,9 @@ namespace {
 CheckpointQuantization dummy_quantization(const ModelOptions& options) {
   CheckpointQuantization quantization;
   const std::string qformat = options.qformat == "auto" ? "full_prec" : options.qformat;
-  quantization.weights = find_quant_format(qformat).weights;
+  const QuantFormat& format = find_quant_format(qformat);
+  quantization.weights = format.linears.weights;
+  quantization.inputs = format.linears.inputs;
   if (options.build_config.kv_cache_dtype == "fp8") quantization.kv_cache = kFp8PerTensor;
   if (quantization.weights.quantized() || quantization.kv_cache) quantization.method = "modelopt";
   return quantization;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "api/devices.h"
@@ -17,6 +18,7 @@
 #include "core/log.h"
 #include "io/output_target.h"
 #include "numerics/e4m3.h"
+#include "quant/activation_aware.h"
 #include "quant/calibration_set.h"
 #include "quant/calibrator.h"
 #include "quant/export.h"
@@ -24,6 +26,65 @@
 
 namespace octavo {
 namespace {
+
+ExportFormat export_format(const QuantizeOptions& options) {
+  if (options.export_format == "modelopt") return ExportFormat::kModelOpt;
+  if (options.export_format == "compressed-tensors") return ExportFormat::kCompressedTensors;
+  throw Error(ErrorCategory::kUnsupported,
+              fmt::format("--export_format: expected modelopt or compressed-tensors, got \"{}\"",
+                          printable(options.export_format)));
+}
+
+// Options of inputs that are quantized at run time, on a format that has none, are refused.
+void check_dynamic_options(const QuantizeOptions& options, const QuantFormat& format) {
+  const auto refuse = [](const char* what) { throw Error(ErrorCategory::kUnsupported, what); };
+  if (options.use_meta_recipe && format.linears != kFp8PerChannelPerToken)
+    refuse("--use_meta_recipe needs --qformat fp8_pc_pt");
+  if (options.clamp_val && !format.linears.inputs.dynamic)
+    refuse("--clamp_val needs a --qformat whose inputs are quantized at run time: fp8_pc_pt");
+  if ((options.clamp_val || options.use_meta_recipe) &&
+      export_format(options) == ExportFormat::kCompressedTensors)
+    refuse("--export_format compressed-tensors cannot say --clamp_val: use modelopt");
+}
+
+// Patterns of modules that stay in 16 bit.
+std::vector<std::string> excluded_modules(const QuantizeOptions& options, const ModelDir& model) {
+  std::vector<std::string> patterns = options.exclude_modules;
+  if (!options.use_meta_recipe) return patterns;
+  patterns.push_back("model.layers.0");
+  if (model.config.num_layers > 1)
+    patterns.push_back(fmt::format("model.layers.{}", model.config.num_layers - 1));
+  patterns.push_back("*.self_attn.*");
+  return patterns;
+}
+
+std::optional<std::pair<float, float>> clamp_of(const QuantizeOptions& options) {
+  if (options.use_meta_recipe && !options.clamp_val) return std::pair(-1200.0f, 1200.0f);
+  return options.clamp_val;
+}
+
+// "PATTERN=FORMAT" of each.
+std::vector<std::pair<std::string, const QuantFormat*>> module_formats(
+    const QuantizeOptions& options) {
+  std::vector<std::pair<std::string, const QuantFormat*>> formats;
+  for (const std::string& text : options.module_qformats) {
+    const size_t equals = text.rfind('=');
+    if (equals == std::string::npos || equals == 0 || text != printable(text, text.size()))
+      throw Error(
+          ErrorCategory::kUsage,
+          fmt::format("--module_qformat: expected PATTERN=FORMAT, got \"{}\"", printable(text)));
+    formats.emplace_back(text.substr(0, equals), &find_quant_format(text.substr(equals + 1)));
+  }
+  return formats;
+}
+
+bool needs_calibration(const QuantizeOptions& options) {
+  bool needed =
+      options.kv_cache_dtype == "fp8" || find_quant_format(options.qformat).needs_calibration();
+  for (const auto& [pattern, format] : module_formats(options))
+    needed |= format->needs_calibration();
+  return needed;
+}
 
 void check(const QuantizeOptions& options) {
   const auto require = [](bool condition, std::string_view what) {
@@ -42,12 +103,14 @@ void check(const QuantizeOptions& options) {
           "--batch_size: expected 1 to 4096");
   require(options.calib_max_seq_length >= 1, "--calib_max_seq_length: expected at least 1");
   require(options.tokenizer_max_seq_length >= 1, "--tokenizer_max_seq_length: expected at least 1");
-  if (options.export_format != "modelopt") {
-    throw Error(ErrorCategory::kUnsupported,
-                fmt::format("--export_format: expected modelopt, got \"{}\"",
-                            printable(options.export_format)));
-  }
-  if (find_quant_format(options.qformat).algorithm == nullptr && options.kv_cache_dtype == "none") {
+  require(!options.clamp_val || (std::isfinite(options.clamp_val->first) &&
+                                 std::isfinite(options.clamp_val->second) &&
+                                 options.clamp_val->first < options.clamp_val->second),
+          "--clamp_val: expected two finite numbers, the lower first");
+  export_format(options);
+  check_dynamic_options(options, find_quant_format(options.qformat));
+  if (find_quant_format(options.qformat).algorithm == nullptr && options.kv_cache_dtype == "none" &&
+      module_formats(options).empty()) {
     throw Error(ErrorCategory::kUsage,
                 "--qformat full_prec without --kv_cache_dtype fp8 would quantize nothing");
   }
@@ -71,7 +134,7 @@ nlohmann::json manifest_json(const QuantizeOptions& options, const CalibrationSe
   for (const auto& [module, of_module] : statistics.inputs) {
     const auto scale = plan.scales.find(module + ".input_scale");
     if (scale != plan.scales.end())
-      clipped[module] = of_module.share_above(scale->second * kE4M3RoundsToMax);
+      clipped[module] = of_module.share_above(scale->second.values[0] * kE4M3RoundsToMax);
   }
   return {{"program", "octavo 0.1.0"},
           {"load_format", options.load_format},
@@ -96,8 +159,11 @@ nlohmann::json manifest_json(const QuantizeOptions& options, const CalibrationSe
           {"warnings", plan.warnings}};
 }
 
-CalibrationSet calibration_set(const QuantizeOptions& options, const ModelDir& model,
-                               Device& device, Progress& progress) {
+CalibrationSet calibration_set(const QuantizeOptions& asked, const ModelDir& model, Device& device,
+                               Progress& progress) {
+  QuantizeOptions options = asked;
+  // One sample shows what the linears lose; scales do not depend on it.
+  if (!needs_calibration(options)) options.calib_size = 1;
   const bool named = options.calib_dataset == "cnn_dailymail";
   const int64_t max_length = std::min(options.calib_max_seq_length, model.config.max_position);
   if (options.load_format == "dummy" && (named || options.calib_dataset.empty())) {
@@ -126,12 +192,44 @@ std::function<void(int64_t, int64_t)> bar(Progress& progress, const char* messag
   };
 }
 
+PlanOptions plan_options(const QuantizeOptions& options, const ModelDir& model,
+                         std::function<void(int64_t, int64_t)> progress) {
+  return {.exclude_modules = excluded_modules(options, model),
+          .module_formats = module_formats(options),
+          .quantize_lm_head = options.quantize_lm_head,
+          .fp8_kv_cache = options.kv_cache_dtype == "fp8",
+          .clamp = clamp_of(options),
+          .allow_nonfinite = options.allow_nonfinite,
+          .progress = std::move(progress)};
+}
+
+// The model as it is quantized: channels folded where the format asks for it.
+ModelDir prepared(const ModelDir& model, const QuantizeOptions& options, const PlanOptions& plan,
+                  const CalibrationSet& set, ThreadPool& pool, Progress& progress) {
+  const QuantFormat& format = find_quant_format(options.qformat);
+  ActivationAwareOptions search{
+      .weights = {},
+      .modules = {},
+      .calibration = {.batch_size = options.batch_size,
+                      .dtype = activation_dtype({.dtype = options.dtype}, model.config),
+                      .observe_lm_head = options.quantize_lm_head,
+                      .allow_nonfinite = options.allow_nonfinite,
+                      .progress = bar(progress, "observing channels")}};
+  for (const auto& [module, scheme] : linears_to_quantize(model, format, plan)) {
+    if (scheme.weights.element != DType::kI4x2) continue;
+    search.weights = scheme.weights;
+    search.modules.insert(module);
+  }
+  if (search.modules.empty()) return model;
+  return fold_activation_aware(model, set.samples, kernel_registry(), pool, search);
+}
+
 // The ten linears whose output changes most, on the beginning of a calibration sample.
 std::vector<std::pair<std::string, double>> worst_modules(const ModelDir& model,
                                                           const QuantizationPlan& plan,
                                                           std::vector<int32_t> sample,
                                                           ThreadPool& pool) {
-  if (!plan.quantization.weights.quantized()) return {};
+  if (!plan.quantization.quantizes_linears()) return {};
   sample.resize(std::min<size_t>(sample.size(), 256));
   auto errors = linear_errors(model, plan, sample, kernel_registry(), pool);
   errors.resize(std::min<size_t>(errors.size(), 10));
@@ -175,23 +273,23 @@ QuantizeReport quantize(const QuantizeOptions& options, Progress& progress) {
   const std::shared_ptr<Device> device = open_device(resolve_device(options.device), pool);
   const CalibrationSet set = calibration_set(options, model, *device, progress);
   const auto calibration_start = std::chrono::steady_clock::now();
-  const CalibrationStatistics statistics =
-      calibrate(model, set.samples, kernel_registry(), *device,
-                {.batch_size = options.batch_size,
-                 .dtype = activation_dtype({.dtype = options.dtype}, model.config),
-                 .observe_lm_head = options.quantize_lm_head,
-                 .allow_nonfinite = options.allow_nonfinite,
-                 .max_memory = options.max_memory,
-                 .progress = bar(progress, "calibrating layers")});
+  CalibrationStatistics statistics;
+  if (needs_calibration(options)) {
+    statistics = calibrate(model, set.samples, kernel_registry(), *device,
+                           {.batch_size = options.batch_size,
+                            .dtype = activation_dtype({.dtype = options.dtype}, model.config),
+                            .observe_lm_head = options.quantize_lm_head,
+                            .allow_nonfinite = options.allow_nonfinite,
+                            .max_memory = options.max_memory,
+                            .progress = bar(progress, "calibrating layers")});
+  }
   const double calibration_seconds = seconds_since(calibration_start);
-  const QuantizationPlan plan = plan_quantization(model, format, statistics,
-                                                  {.exclude_modules = options.exclude_modules,
-                                                   .quantize_lm_head = options.quantize_lm_head,
-                                                   .fp8_kv_cache = options.kv_cache_dtype == "fp8",
-                                                   .allow_nonfinite = options.allow_nonfinite,
-                                                   .progress = bar(progress, "choosing scales")});
-  export_checkpoint(model, plan, options.output_dir,
-                    {.overwrite = options.overwrite,
+  const PlanOptions plan_with = plan_options(options, model, bar(progress, "choosing scales"));
+  const ModelDir to_quantize = prepared(model, options, plan_with, set, pool, progress);
+  const QuantizationPlan plan = plan_quantization(to_quantize, format, statistics, plan_with);
+  export_checkpoint(to_quantize, plan, options.output_dir,
+                    {.format = export_format(options),
+                     .overwrite = options.overwrite,
                      .manifest = manifest_json(options, set, statistics, plan),
                      .inputs = inputs,
                      .progress = bar(progress, "writing tensors")});
@@ -210,7 +308,7 @@ QuantizeReport quantize(const QuantizeOptions& options, Progress& progress) {
                         .warnings = plan.warnings};
   // What is not finite was asked for, but cannot run.
   if (plan.nonfinite.empty()) add_sample_texts(report, options);
-  report.worst_modules = worst_modules(model, plan, set.samples.front(), pool);
+  report.worst_modules = worst_modules(to_quantize, plan, set.samples.front(), pool);
   report.seconds = seconds_since(start);
   return report;
 }

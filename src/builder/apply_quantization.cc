@@ -4,33 +4,33 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
+#include "core/checked.h"
 #include "numerics/scale.h"
+#include "ops/quantize_dynamic.h"
 
 namespace octavo {
 namespace {
 
-TensorId add_scale(Program& program, const std::string& name, int64_t count = 1) {
-  return program.add({.name = name,
-                      .kind = TensorKind::kWeight,
-                      .dtype = DType::kF32,
-                      .shape = {Dim::constant(count)}});
-}
-
-// A scale of every tensor that a weight stacks.
-TensorId add_scales(Draft& draft, const std::string& name, int64_t count) {
+// Scales of one tensor, or of every tensor that a weight stacks.
+TensorId add_scales(Draft& draft, const std::string& name, int64_t count, SymbolicShape shape) {
   draft.parts[name] = checkpoint_names(name, count);
-  return add_scale(draft.program, name, count);
+  return draft.program.add(
+      {.name = name, .kind = TensorKind::kWeight, .dtype = DType::kF32, .shape = std::move(shape)});
 }
 
-// A tensor's E4M3 codes under one scale, or one an expert: they are made once.
+TensorId add_scale(Draft& draft, const std::string& name, int64_t count = 1) {
+  return add_scales(draft, name, count, {Dim::constant(count)});
+}
+
+// A tensor's codes under static scales, one or one an expert, or of one way to make scales: they
+// are made once.
 struct Codes {
   TensorId scale = kNoTensor;
   TensorId codes = kNoTensor;
 };
-using CodesOf = std::map<std::pair<TensorId, std::vector<float>>, Codes>;
-
-bool is_linear(const Call& call) { return call.op == Op::kLinear || call.op == Op::kGroupedLinear; }
+using CodesOf = std::map<std::tuple<TensorId, std::vector<float>, int64_t>, Codes>;
 
 // Tensors of the checkpoint that the call's weight stacks.
 int64_t stacked(const Program& program, const Call& call) {
@@ -44,53 +44,138 @@ std::vector<float> read_scales(const WeightSource& source, const std::string& na
   return scales;
 }
 
-// Experts that run as one call must be of one type.
-bool is_e4m3(const Program& program, const Call& call, const WeightSource& source) {
-  const std::vector<std::string> names =
-      checkpoint_names(program.tensor(call.inputs[1]).name, stacked(program, call));
-  const auto codes = std::ranges::count_if(names, [&](const std::string& name) {
-    const std::optional<WeightInfo> info = source.info(name);
-    return info && info->dtype == DType::kE4M3;
-  });
-  if (codes != 0 && codes != std::ssize(names)) {
-    throw unsupported(source.file_of(names.front()), call.module,
-                      fmt::format("expected all experts of a layer in one precision, got {} of {} "
-                                  "in float8_e4m3",
-                                  codes, names.size()));
-  }
-  return codes != 0;
-}
+class LinearQuantizer {
+ public:
+  LinearQuantizer(Draft& draft, const WeightSource& source,
+                  const CheckpointQuantization& quantization)
+      : draft_(draft), program_(draft.program), source_(source), quantization_(quantization) {}
 
-// The quantize call that must stand before `call`, or nothing where an earlier one serves.
-std::vector<Call> quantize_input(Draft& draft, Call& call, const WeightSource& source,
-                                 CodesOf& made) {
-  Program& program = draft.program;
-  const TensorId x = call.inputs[0];
-  const std::string name = input_scale_name(call.module);
-  const int64_t count = stacked(program, call);
-  Codes& codes = made[{x, read_scales(source, name, count)}];
-  std::vector<Call> before;
-  if (codes.codes == kNoTensor) {
-    codes.scale = add_scales(draft, name, count);
-    ProgramTensor tensor = program.tensor(x);
+  void run() {
+    for (Call& call : program_.calls) {
+      if (call.op == Op::kLinear || call.op == Op::kGroupedLinear) quantize(call);
+      calls_.push_back(std::move(call));
+    }
+    program_.calls = std::move(calls_);
+  }
+
+ private:
+  void quantize(Call& call) {
+    const LinearScheme scheme = scheme_of(call);
+    if (!scheme.quantized()) return;
+    if (scheme.inputs.quantized()) quantize_input(call, scheme.inputs);
+    quantize_weight(call, scheme.weights);
+  }
+
+  // 16-bit where the weight is. Experts that run as one call must be of one scheme.
+  LinearScheme scheme_of(const Call& call) const {
+    const int64_t count = stacked(program_, call);
+    const std::vector<std::string> names =
+        checkpoint_names(program_.tensor(call.inputs[1]).name, count);
+    const std::vector<std::string> modules = checkpoint_names(call.module, count);
+    std::vector<LinearScheme> schemes;
+    for (size_t i = 0; i < names.size(); ++i) {
+      const std::optional<WeightInfo> info = source_.info(names[i]);
+      const bool codes = info && is_code(info->dtype);
+      schemes.push_back(codes ? quantization_.scheme_of(modules[i]) : LinearScheme{});
+      if (schemes[i] != schemes[0]) {
+        throw unsupported(source_.file_of(names[i]), modules[i],
+                          fmt::format("expected all experts of a layer in one precision, got {} "
+                                      "beside {}",
+                                      to_string(schemes[i]), to_string(schemes[0])));
+      }
+    }
+    return schemes.front();
+  }
+
+  void quantize_weight(Call& call, const QuantScheme& scheme) {
+    const int64_t count = stacked(program_, call);
+    const std::string name = weight_scale_name(call.module);
+    ProgramTensor& weight = program_.tensor(call.inputs[1]);
+    const bool stack = weight.shape.size() == 3;
+    Dim& rows = weight.shape[stack ? 1 : 0];
+    const Shape scales = scale_shape(scheme, rows.value, weight.shape.back().value);
+    for (const std::string& one : checkpoint_names(name, count)) check_scales(source_, one, scales);
+    weight.dtype = scheme.element;
+    rows.value = ceil_div(rows.value, rows_in_row(scheme.element));
+    if (scales.rank() == 0) {
+      call.inputs[3] = add_scale(draft_, name, count);
+      return;
+    }
+    auto& params = std::get<LinearParams>(call.params);
+    params.block_rows = scheme.block_rows;
+    params.block_columns = scheme.block_columns;
+    SymbolicShape shape = {Dim::constant(scales[0]), Dim::constant(scales[1])};
+    if (stack) shape.insert(shape.begin(), Dim::constant(count));
+    call.inputs[3] = add_scales(draft_, name, count, std::move(shape));
+  }
+
+  // The quantize call that must stand before `call`, unless an earlier one serves.
+  void quantize_input(Call& call, const QuantScheme& scheme) {
+    const TensorId x = call.inputs[0];
+    const std::string name = input_scale_name(call.module);
+    const int64_t count = stacked(program_, call);
+    std::vector<float> values;
+    if (!scheme.dynamic) values = read_scales(source_, name, count);
+    Codes& made = made_[{x, values, scheme.block_columns}];
+    if (made.codes == kNoTensor) {
+      made.codes = add_codes(x);
+      made.scale = scheme.dynamic ? add_dynamic_scale(x, scheme) : add_scale(draft_, name, count);
+      calls_.push_back(scheme.dynamic ? dynamic_call(call, made, scheme) : static_call(call, made));
+    }
+    call.inputs[0] = made.codes;
+    call.inputs[2] = made.scale;
+  }
+
+  TensorId add_codes(TensorId x) {
+    ProgramTensor tensor = program_.tensor(x);
     tensor.name += ".codes";
     tensor.dtype = DType::kE4M3;
     tensor.base = kNoTensor;
-    codes.codes = program.add(std::move(tensor));
-    const bool grouped = call.op == Op::kGroupedLinear;
-    before.push_back({.op = grouped ? Op::kGroupedQuantize : Op::kQuantize,
-                      .params = {},
-                      .inputs = grouped ? std::vector{x, codes.scale, call.inputs[4]}
-                                        : std::vector{x, codes.scale},
-                      .outputs = {codes.codes},
-                      .layer = call.layer,
-                      .role = call.role,
-                      .module = call.module});
+    return program_.add(std::move(tensor));
   }
-  call.inputs[0] = codes.codes;
-  call.inputs[2] = codes.scale;
-  return before;
-}
+
+  TensorId add_dynamic_scale(TensorId x, const QuantScheme& scheme) {
+    ProgramTensor tensor = program_.tensor(x);
+    const int64_t width = scheme.block_columns;
+    tensor.name += ".scale";
+    tensor.dtype = DType::kF32;
+    tensor.base = kNoTensor;
+    tensor.shape[1] = Dim::constant(width == 0 ? 1 : ceil_div(tensor.shape[1].value, width));
+    return program_.add(std::move(tensor));
+  }
+
+  static Call static_call(const Call& of, const Codes& made) {
+    Call call{.op = Op::kQuantize,
+              .params = {},
+              .inputs = {of.inputs[0], made.scale},
+              .outputs = {made.codes},
+              .layer = of.layer,
+              .role = of.role,
+              .module = of.module};
+    if (of.op == Op::kGroupedLinear) {
+      call.op = Op::kGroupedQuantize;
+      call.inputs.push_back(of.inputs[4]);
+    }
+    return call;
+  }
+
+  Call dynamic_call(const Call& of, const Codes& made, const QuantScheme& scheme) const {
+    return {.op = Op::kQuantizeDynamic,
+            .params = quantize_params(scheme, quantization_.clamp),
+            .inputs = {of.inputs[0]},
+            .outputs = {made.scale, made.codes},
+            .layer = of.layer,
+            .role = of.role,
+            .module = of.module};
+  }
+
+  Draft& draft_;
+  Program& program_;
+  const WeightSource& source_;
+  const CheckpointQuantization& quantization_;
+  CodesOf made_;
+  std::vector<Call> calls_;
+};
 
 }  // namespace
 
@@ -113,23 +198,25 @@ float read_scale(const WeightSource& source, const std::string& name) {
   return *scale.as<float>();
 }
 
-void quantize_linears(Draft& draft, const WeightSource& source) {
-  Program& program = draft.program;
-  CodesOf made;
-  std::vector<Call> calls;
-  for (Call& call : program.calls) {
-    if (is_linear(call) && is_e4m3(program, call, source)) {
-      for (Call& before : quantize_input(draft, call, source, made))
-        calls.push_back(std::move(before));
-      const std::string name = weight_scale_name(call.module);
-      const int64_t count = stacked(program, call);
-      read_scales(source, name, count);
-      program.tensor(call.inputs[1]).dtype = DType::kE4M3;
-      call.inputs[3] = add_scales(draft, name, count);
-    }
-    calls.push_back(std::move(call));
+void check_scales(const WeightSource& source, const std::string& name, const Shape& shape) {
+  if (shape.rank() == 0) return static_cast<void>(read_scale(source, name));
+  const std::optional<WeightInfo> info = source.info(name);
+  if (!info) throw bad_file(source.file_of(name), name, "expected scales, got none");
+  if (info->shape != shape)
+    throw bad_file(source.file_of(name), name,
+                   fmt::format("expected {}, got {}", to_string(shape), to_string(info->shape)));
+  const Tensor scales = read_tensor_as(source, name, DType::kF32);
+  for (int64_t i = 0; i < shape.elements(); ++i) {
+    if (!valid_scale(scales.as<float>()[i]))
+      throw bad_file(source.file_of(name), name,
+                     fmt::format("expected finite positive scales, got {} at index {}",
+                                 scales.as<float>()[i], i));
   }
-  program.calls = std::move(calls);
+}
+
+void quantize_linears(Draft& draft, const WeightSource& source,
+                      const CheckpointQuantization& quantization) {
+  LinearQuantizer(draft, source, quantization).run();
 }
 
 void quantize_kv_cache(Draft& draft, const WeightSource& source) {
@@ -147,7 +234,7 @@ void quantize_kv_cache(Draft& draft, const WeightSource& source) {
                           "--kv_cache_dtype fp8`");
       }
       read_scale(source, k), read_scale(source, v);
-      it->second = {add_scale(program, k), add_scale(program, v)};
+      it->second = {add_scale(draft, k), add_scale(draft, v)};
     }
     const size_t k_operand = call.op == Op::kKvAppend ? 3 : 7;
     call.inputs[k_operand] = it->second.first;

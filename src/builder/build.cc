@@ -38,7 +38,7 @@ struct BuildTarget {
   }
 };
 
-bool has_quantized_linear(const ModelDir& model) {
+bool has_fp8_linear(const ModelDir& model) {
   for (const ModelTensor& tensor : model_tensors(*model.architecture, model.config)) {
     const std::optional<WeightInfo> info = model.weights->info(tensor.name);
     if (info && info->dtype == DType::kE4M3) return true;
@@ -65,7 +65,7 @@ EngineConfig engine_config(const ModelDir& model, const BuildConfig& options) {
   return {.model_type = model.config.model_type,
           .device = std::string(to_string(resolved_device(options))),
           .dtype = std::string(to_string(dtype)),
-          .quantization = has_quantized_linear(model) ? "fp8" : "none",
+          .quantization = quantization_name(model.quantization),
           .kv_cache_dtype = quantizes_kv(model, options) ? "fp8" : std::string(to_string(dtype)),
           .vocab_size = model.config.vocab_size,
           .num_layers = model.config.num_layers,
@@ -134,6 +134,14 @@ KernelTime choose_kernel(const Problem& problem, const KernelRegistry& registry,
 bool has_planned_rows(const Program& program, const Call& call, const Plan& plan) {
   return plan.kind == PlanKind::kDecode || call.inputs.empty() ||  // as those of recv
          program.tensor(call.inputs.front()).shape.front().symbol == Symbol::kTokens;
+}
+
+// What was asked for stands in front of the op that has no kernel.
+[[noreturn]] void refuse_scheme(const EngineConfig& config, const Error& error) {
+  if (error.category() != ErrorCategory::kUnsupported || config.quantization == "none") throw;
+  throw Error(ErrorCategory::kUnsupported,
+              fmt::format("a checkpoint quantized as {} on --device {}: {}", config.quantization,
+                          config.device, error.what()));
 }
 
 Plan make_plan(const Program& program, Plan bucket, const EngineConfig& config,
@@ -250,7 +258,7 @@ Draft draft_program(const ModelDir& model, const BuildConfig& options) {
     if (tensor.kind == TensorKind::kWeight && tensor.shape.size() == 3)
       draft.parts[tensor.name] = checkpoint_names(tensor.name, tensor.shape[0].value);
   }
-  quantize_linears(draft, *model.weights);
+  quantize_linears(draft, *model.weights, model.quantization);
   if (quantizes_kv(model, options)) quantize_kv_cache(draft, *model.weights);
   validate(draft.program);
   return draft;
@@ -261,7 +269,7 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
                          std::span<const Fusion> fusions, int64_t rank, KernelTimer* timer) {
   Blueprint blueprint{.rank = rank};
   const CheckpointFacts facts{
-      .quantized = has_quantized_linear(model),
+      .quantized = has_fp8_linear(model),
       .kv_scales = has_kv_scales(model),
       .devices = usable_devices(options, device),
       .compute_capability = device == nullptr ? 0 : device->properties().compute_capability};
@@ -295,9 +303,13 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
       .plugins = options.plugin_config,
       .timer = timer,
       .competing = !competing.empty()};
-  for (const Plan& bucket : token_buckets(blueprint.config, options, target.kernels.device))
-    blueprint.plans.push_back(
-        best_plan(draft.program, competing, bucket, blueprint.config, registry, target));
+  try {
+    for (const Plan& bucket : token_buckets(blueprint.config, options, target.kernels.device))
+      blueprint.plans.push_back(
+          best_plan(draft.program, competing, bucket, blueprint.config, registry, target));
+  } catch (const Error& error) {
+    refuse_scheme(blueprint.config, error);
+  }
   return blueprint;
 }
 

@@ -6,6 +6,8 @@
 
 #include <array>
 
+#include "builder/shard.h"
+
 namespace octavo {
 namespace {
 
@@ -117,9 +119,7 @@ void check_kv_cache(const BuildConfig& options, const ModelConfig& config,
 std::string legal_tp_sizes(const ModelConfig& config) {
   std::vector<int64_t> legal;
   for (int64_t tp = 1; tp <= 64; ++tp) {
-    if (config.num_heads % tp == 0 && config.intermediate_size % tp == 0 &&
-        (config.num_kv_heads % tp == 0 || tp % config.num_kv_heads == 0))
-      legal.push_back(tp);
+    if (shards_layers(config, tp)) legal.push_back(tp);
   }
   return fmt::format("{}", fmt::join(legal, ", "));
 }

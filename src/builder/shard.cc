@@ -11,7 +11,7 @@
 namespace octavo {
 namespace {
 
-constexpr size_t kLinearWeight = 1, kLinearInputScale = 2, kLinearWeightScale = 3, kLinearBias = 4;
+constexpr size_t kLinearWeight = 1, kLinearWeightScale = 3, kLinearBias = 4;
 
 [[noreturn]] void cannot_shard(std::string_view what, std::string_view why) {
   throw Error(ErrorCategory::kUnsupported, fmt::format("{}: {}", printable(what), why));
@@ -85,16 +85,30 @@ class TensorParallel {
     cuts_[tensor.name] = slice;
   }
 
-  void slice_scale(TensorId id, const Shape& data, const WeightSlice& slice) {
+  // Cuts the scales of a weight, one tensor or one a part of a stack, where they follow the cut of
+  // its [rows, columns].
+  void slice_weight_scale(const Call& call, const WeightSlice& stacked_slice) {
+    const TensorId id = call.inputs[kLinearWeightScale];
     if (id == kNoTensor) return;
+    const auto& params = std::get<LinearParams>(call.params);
+    if (params.block_rows == 0) return;  // one for all, or for each segment
+    const ProgramTensor& weight = program_.tensor(call.inputs[kLinearWeight]);
     ProgramTensor& scale = program_.tensor(id);
-    const auto [whole, added] = whole_.try_emplace(scale.name, evaluate(scale.shape, {}));
-    const auto cut = slice_of_scale(scale.name, whole->second, data, slice);
+    const int stack = static_cast<int>(weight.shape.size()) - 2;
+    const Shape whole = evaluate(scale.shape, {});
+    const Shape scales = {whole[stack], whole[stack + 1]};
+    Shape data = {scales[0] * params.block_rows, scales[1] * params.block_columns};
+    if (params.block_columns == 0) data[1] = whole_.at(weight.name)[stack + 1];
+    WeightSlice slice = stacked_slice;
+    slice.axis -= stack;
+    if (slice.axis == 0) {
+      slice.begin *= rows_in_row(weight.dtype);
+      slice.count *= rows_in_row(weight.dtype);
+    }
+    const auto cut = slice_of_scale(scale.name, scales, data, slice);
     if (!cut) return;
-    if (draft_.parts.contains(scale.name))
-      cannot_shard(scale.name, "scales of experts are not cut");
-    slices_[scale.name] = *cut;
-    scale.shape[static_cast<size_t>(cut->axis)].value = cut->count;
+    for (const std::string& part : draft_.parts_of(scale.name)) slices_[part] = *cut;
+    scale.shape[static_cast<size_t>(cut->axis + stack)].value = cut->count;
   }
 
   void shard_call(Call call) {
@@ -121,6 +135,7 @@ class TensorParallel {
       case Op::kRmsNorm:
       case Op::kAdd:
       case Op::kQuantize:
+      case Op::kQuantizeDynamic:  // of a rank's part of the columns: see docs/numerics.md
       case Op::kRope:
       case Op::kKvAppend:
       case Op::kSwiglu:
@@ -142,11 +157,9 @@ class TensorParallel {
     const TensorId weight = call.inputs[kLinearWeight];
     const WeightSlice* slice = slice_of(weight);
     if (slice == nullptr) return add(std::move(call));
-    const Shape& whole = whole_.at(program_.tensor(weight).name);
-    slice_scale(call.inputs[kLinearWeightScale], whole, *slice);
+    slice_weight_scale(call, *slice);
     if (slice->axis == 0 && call.role != Role::kLmHead) return add(std::move(call));
     if (slice->axis == 0) return add_with(std::move(call), Op::kAllGather, Role::kGather);
-    slice_scale(call.inputs[kLinearInputScale], Shape({1, whole[1]}), *slice);
     // A bias is added once, not by every rank.
     if (place_.index() != 0) call.inputs[kLinearBias] = kNoTensor;
     add_with(std::move(call), Op::kAllReduce, Role::kReduce);
@@ -155,8 +168,7 @@ class TensorParallel {
   void shard_grouped_linear(Call call) {
     const TensorId weight = call.inputs[kLinearWeight];
     if (const WeightSlice* slice = slice_of(weight)) {
-      const Shape& whole = whole_.at(program_.tensor(weight).name);
-      slice_scale(call.inputs[kLinearWeightScale], whole, *slice);
+      slice_weight_scale(call, *slice);
       if (slice->axis == 2) partial_.insert(call.outputs[0]);
     }
     add(std::move(call));
@@ -201,6 +213,30 @@ class TensorParallel {
   std::set<TensorId> partial_;               // rows of experts that ranks have yet to sum
   WeightSlices slices_;
 };
+
+// Cuts the draft. Only this finds every edge of a block of scales, so it is what tells which sizes
+// are legal where one is not.
+WeightSlices cut_tensors(Draft& draft, std::span<const ModelTensor> tensors,
+                         const ModelConfig& config, const RankPlace& place) {
+  const Draft whole = draft;
+  try {
+    return TensorParallel(draft, tensors, config, place).run();
+  } catch (const Error& error) {
+    if (error.category() != ErrorCategory::kUnsupported) throw;
+    std::string legal = "1";
+    for (int64_t size = 2; size <= config.num_heads; ++size) {
+      if (!shards_layers(config, size)) continue;
+      try {
+        Draft trial = whole;
+        TensorParallel(trial, tensors, config, {.tp_size = size}).run();
+        legal += fmt::format(", {}", size);
+      } catch (const Error&) {  // not legal
+      }
+    }
+    cannot_shard(fmt::format("--tp_size {}", place.tp_size),
+                 fmt::format("{}; legal sizes: {}", error.what(), legal));
+  }
+}
 
 // The stage that runs a layer; what is before the first belongs to it, what is behind the last too.
 int64_t stage_of(int layer, int64_t num_layers, int64_t pp_size) {
@@ -261,11 +297,17 @@ void cut_stage(Program& program, int64_t num_layers, const RankPlace& place) {
 WeightSlices shard(Draft& draft, std::span<const ModelTensor> tensors, const ModelConfig& config,
                    const RankPlace& place) {
   WeightSlices slices;
-  if (place.tp_size > 1) slices = TensorParallel(draft, tensors, config, place).run();
+  if (place.tp_size > 1) slices = cut_tensors(draft, tensors, config, place);
   if (place.pp_size > 1) cut_stage(draft.program, config.num_layers, place);
   remove_dead_tensors(draft.program);
   validate(draft.program);
   return slices;
+}
+
+bool shards_layers(const ModelConfig& config, int64_t tp_size) {
+  const int64_t kv_heads = config.num_kv_heads;
+  return config.num_heads % tp_size == 0 && config.intermediate_size % tp_size == 0 &&
+         (kv_heads % tp_size == 0 || tp_size % kv_heads == 0);
 }
 
 bool shards_vocabulary(const ModelConfig& config, int64_t tp_size) {

@@ -14,9 +14,13 @@
 namespace octavo {
 
 // Which part of the draft's weights the rank holds; the draft becomes the rank's own. Throws
-// Error(kUnsupported) where a scale or an op does not let itself be cut.
+// Error(kUnsupported) with the sizes that are legal where a scale or an op does not let itself be
+// cut.
 WeightSlices shard(Draft& draft, std::span<const ModelTensor> tensors, const ModelConfig& config,
                    const RankPlace& place);
+
+// Whether heads and intermediate columns divide among so many ranks.
+bool shards_layers(const ModelConfig& config, int64_t tp_size);
 
 // Whether each rank holds an equal part of the vocabulary; else each holds all of it.
 bool shards_vocabulary(const ModelConfig& config, int64_t tp_size);

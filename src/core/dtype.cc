@@ -7,7 +7,7 @@
 
 namespace octavo {
 namespace {
-constexpr std::array<std::pair<DType, std::string_view>, 7> kNames = {{
+constexpr std::array<std::pair<DType, std::string_view>, 9> kNames = {{
     {DType::kF32, "float32"},
     {DType::kBF16, "bfloat16"},
     {DType::kF16, "float16"},
@@ -15,6 +15,8 @@ constexpr std::array<std::pair<DType, std::string_view>, 7> kNames = {{
     {DType::kI32, "int32"},
     {DType::kI64, "int64"},
     {DType::kU8, "uint8"},
+    {DType::kI8, "int8"},
+    {DType::kI4x2, "int4x2"},
 }};
 }  // namespace
 

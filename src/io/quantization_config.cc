@@ -1,57 +1,21 @@
-// ModelOpt's description of a quantized checkpoint.
+// Detection of the dialect, and the spellings that are written.
 // SPDX-License-Identifier: Apache-2.0
 #include "io/quantization_config.h"
 
 #include <algorithm>
+#include <cctype>
 #include <nlohmann/json.hpp>
 
 #include "core/log.h"
-#include "io/json_object.h"
+#include "io/quantization_dialects.h"
 
 namespace octavo {
 namespace {
 
-constexpr std::string_view kSupported = "modelopt with quant_algo FP8 (static, per tensor)";
-
-QuantScheme scheme_of_algo(const JsonField& algo) {
-  if (algo.as_string() == "FP8") return kFp8PerTensor;
-  throw algo.not_supported("FP8");
-}
-
-// null stands for "not quantized".
-nlohmann::json algo_json(const std::optional<QuantScheme>& scheme) {
-  if (!scheme || !scheme->quantized()) return nullptr;
-  OCTAVO_CHECK(*scheme == kFp8PerTensor);
-  return "FP8";
-}
-
-std::vector<std::string> read_excludes(const JsonObject& object) {
-  for (const char* key : {"exclude_modules", "ignore"}) {
-    if (const auto field = object.optional(key)) return field->as_strings();
-  }
-  return {};
-}
-
-// {"producer", "quantization": {"quant_algo", "kv_cache_quant_algo", "exclude_modules"}}, or the
-// flat form below.
-CheckpointQuantization read_modelopt(const JsonObject& object) {
-  CheckpointQuantization result;
-  result.method = "modelopt";
-  if (const auto algo = object.optional("quant_algo")) result.weights = scheme_of_algo(*algo);
-  result.exclude_modules = read_excludes(object);
-  if (const auto algo = object.optional("kv_cache_quant_algo"))
-    result.kv_cache = scheme_of_algo(*algo);
-  if (const auto scheme = object.optional_object("kv_cache_scheme")) {
-    const bool fp8 = scheme->optional_int("num_bits").value_or(8) == 8 &&
-                     scheme->optional_string("type").value_or("float") == "float" &&
-                     !scheme->optional_bool("dynamic").value_or(false);
-    if (!fp8)
-      throw unsupported(object.file(), object.path_of("kv_cache_scheme"),
-                        "expected static 8-bit float");
-    result.kv_cache = kFp8PerTensor;
-  }
-  return result;
-}
+constexpr std::string_view kMethods =
+    "modelopt, compressed-tensors, fp8 (fine-grained FP8 and AutoFP8)";
+constexpr const char* kProducer = "octavo";
+constexpr const char* kProducerVersion = "0.1.0";
 
 CheckpointQuantization read_hf_quant_config(const nlohmann::json& json, const std::string& file) {
   const JsonObject object(json, file);
@@ -61,19 +25,51 @@ CheckpointQuantization read_hf_quant_config(const nlohmann::json& json, const st
 
 CheckpointQuantization read_config_block(const JsonObject& block) {
   const JsonField method = block.required("quant_method", "a quantization method");
-  if (method.as_string().rfind("modelopt", 0) != 0) throw method.not_supported(kSupported);
-  return read_modelopt(block);
+  if (method.as_string().starts_with("modelopt")) return read_modelopt(block);
+  if (method.as_string() == "compressed-tensors") return read_compressed_tensors(block);
+  if (method.as_string() == "fp8") return read_fp8_method(block);
+  throw method.not_supported(kMethods);
 }
 
-bool same(const CheckpointQuantization& a, const CheckpointQuantization& b) {
-  return a.weights == b.weights && a.kv_cache == b.kv_cache &&
-         a.exclude_modules == b.exclude_modules;
+bool same(CheckpointQuantization a, const CheckpointQuantization& b) {
+  a.method = b.method;
+  return a == b;
 }
 
-constexpr const char* kProducer = "octavo";
-constexpr const char* kProducerVersion = "0.1.0";
+// What names a scheme in ModelOpt's two spellings; null stands for "not quantized".
+nlohmann::json algo_json(const CheckpointQuantization& quantization) {
+  nlohmann::json json = {{"quant_algo", nullptr}};
+  const LinearScheme linears{quantization.weights, quantization.inputs};
+  if (!quantization.modules.empty()) {
+    json["quant_algo"] = "MIXED_PRECISION";
+    for (const auto& [pattern, scheme] : quantization.modules) {
+      nlohmann::json& layer = json["quantized_layers"][pattern];
+      layer["quant_algo"] = quant_algo_name(scheme);
+      if (scheme.weights.element == DType::kI4x2)
+        layer["group_size"] = scheme.weights.block_columns;
+    }
+  } else if (linears.quantized()) {
+    json["quant_algo"] = quant_algo_name(linears);
+    OCTAVO_CHECK(!quant_algo_name(linears).empty());
+    if (linears.weights.element == DType::kI4x2) {
+      json["group_size"] = linears.weights.block_columns;
+      json["has_zero_point"] = false;
+    }
+  }
+  if (quantization.clamp)
+    json["clamp_val"] = {quantization.clamp->first, quantization.clamp->second};
+  return json;
+}
 
 }  // namespace
+
+LinearScheme CheckpointQuantization::scheme_of(std::string_view module) const {
+  if (is_excluded(exclude_modules, module)) return {};
+  for (const ModuleScheme& own : modules) {
+    if (module_matches(own.pattern, module)) return own.scheme;
+  }
+  return {.weights = weights, .inputs = inputs};
+}
 
 CheckpointQuantization read_quantization_config(const nlohmann::json* hf_quant_config,
                                                 const nlohmann::json& config,
@@ -94,57 +90,39 @@ CheckpointQuantization read_quantization_config(const nlohmann::json* hf_quant_c
   return file;
 }
 
+std::string quantization_name(const CheckpointQuantization& quantization) {
+  if (!quantization.modules.empty()) return "mixed_precision";
+  if (!quantization.weights.quantized()) return "none";
+  std::string name(quant_algo_name({quantization.weights, quantization.inputs}));
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return name.empty() ? "other" : name;
+}
+
 nlohmann::json hf_quant_config_json(const CheckpointQuantization& quantization) {
+  nlohmann::json json = algo_json(quantization);
+  json["kv_cache_quant_algo"] = quantization.kv_cache ? nlohmann::json("FP8") : nlohmann::json();
+  json["exclude_modules"] = quantization.exclude_modules;
   return {{"producer", {{"name", kProducer}, {"version", kProducerVersion}}},
-          {"quantization",
-           {{"quant_algo", algo_json(quantization.weights)},
-            {"kv_cache_quant_algo", algo_json(quantization.kv_cache)},
-            {"exclude_modules", quantization.exclude_modules}}}};
+          {"quantization", json}};
 }
 
 nlohmann::json quantization_config_json(const CheckpointQuantization& quantization) {
+  nlohmann::json json = algo_json(quantization);
+  json["quant_method"] = "modelopt";
+  json["ignore"] = quantization.exclude_modules;
+  json["producer"] = {{"name", kProducer}, {"version", kProducerVersion}};
   const nlohmann::json eight_bit_float = {{"num_bits", 8}, {"type", "float"}, {"dynamic", false}};
-  nlohmann::json json = {{"quant_method", "modelopt"},
-                         {"quant_algo", algo_json(quantization.weights)},
-                         {"ignore", quantization.exclude_modules},
-                         {"producer", {{"name", kProducer}, {"version", kProducerVersion}}}};
-  if (quantization.weights.quantized()) {
+  const LinearScheme linears{quantization.weights, quantization.inputs};
+  if (linears == kFp8Linear) {
     json["config_groups"]["group_0"] = {{"targets", nlohmann::json::array({"Linear"})},
                                         {"weights", eight_bit_float},
                                         {"input_activations", eight_bit_float}};
+  } else if (linears.quantized()) {
+    json["config_groups"]["group_0"] = config_group_json(linears);
   }
   if (quantization.kv_cache) json["kv_cache_scheme"] = eight_bit_float;
   return json;
-}
-
-bool module_matches(std::string_view pattern, std::string_view module) {
-  if (pattern.find_first_of("*?") == std::string_view::npos) {
-    return module == pattern || (module.size() > pattern.size() && module.starts_with(pattern) &&
-                                 module[pattern.size()] == '.');
-  }
-  // Greedy matching with one remembered star: linear in practice, quadratic at worst.
-  size_t p = 0, m = 0, star = std::string_view::npos, resume = 0;
-  while (m < module.size()) {
-    if (p < pattern.size() &&
-        (pattern[p] == '?' || (pattern[p] == module[m] && pattern[p] != '*'))) {
-      ++p, ++m;
-    } else if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      resume = m;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      m = ++resume;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
-}
-
-bool is_excluded(const std::vector<std::string>& patterns, std::string_view module) {
-  return std::any_of(patterns.begin(), patterns.end(),
-                     [&](const std::string& pattern) { return module_matches(pattern, module); });
 }
 
 }  // namespace octavo

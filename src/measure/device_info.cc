@@ -187,7 +187,6 @@ std::string_view to_string(FormatSupport support) {
 std::vector<FormatInfo> cpu_formats(const CpuInfo& cpu) {
   const bool native_bf16 = cpu.avx512_bf16 || cpu.amx_bf16;
   const FormatSupport emulated = FormatSupport::kEmulated;
-  const FormatSupport none = FormatSupport::kNotSupported;
   return {
       {"float32", FormatSupport::kNative, ""},
       {"bfloat16", native_bf16 ? FormatSupport::kNative : emulated,
@@ -195,10 +194,10 @@ std::vector<FormatInfo> cpu_formats(const CpuInfo& cpu) {
       {"float16", emulated, "checkpoints only; runs as bfloat16"},
       {"fp8", emulated, "per-tensor E4M3, decoded in registers, which is exact"},
       {"fp8 KV cache", emulated, "E4M3, decoded when read"},
-      {"fp8_pc_pt", none, "per-channel weights, per-token activations"},
-      {"fp8_block", none, "128×128 blocks"},
-      {"int8_wo", none, "weight-only"},
-      {"int4_awq", none, "weight-only"},
+      {"fp8_pc_pt", emulated, "E4M3 by channel and by token, decoded in registers"},
+      {"fp8_block", emulated, "E4M3 by 128×128 and 1×128, decoded in registers"},
+      {"int8_wo", emulated, "8-bit integers, decoded to bfloat16, which is exact"},
+      {"int4_awq", emulated, "4-bit integers, decoded to bfloat16, which is exact"},
   };
 }
 

@@ -17,6 +17,7 @@ class CheckpointWeights final : public WeightSource {
   std::vector<std::string> names() const override { return checkpoint_.names(); }
   std::optional<WeightInfo> info(std::string_view name) const override;
   std::string file_of(std::string_view name) const override;
+  void verify_unchanged() const override { checkpoint_.verify_unchanged(); }
   void read(std::string_view name, int64_t row_begin,
             std::span<std::byte> destination) const override;
 

@@ -6,12 +6,19 @@
 
 #include "numerics/bf16.h"
 #include "numerics/e4m3.h"
+#include "numerics/integer_codes.h"
 
 namespace octavo {
 namespace {
 
-constexpr float kCodeRange = 256.0f;            // of quantized matrices
+constexpr float kCodeRange = 256.0f;            // of E4M3 matrices
 constexpr float kFixedScale = 8.0f / kE4M3Max;  // of inputs, keys and values
+
+// The largest code that is drawn.
+float code_range(DType dtype) {
+  if (dtype == DType::kI8) return kInt8Max;
+  return dtype == DType::kI4x2 ? kInt4Max : kCodeRange;
+}
 
 // splitmix64: a bijective mix of a counter.
 uint64_t mix(uint64_t x) {
@@ -48,26 +55,34 @@ void write_fill(const FillPattern& fill, int64_t first, std::span<std::byte> des
     if (fill.dtype == DType::kF32) reinterpret_cast<float*>(destination.data())[i] = value;
     if (fill.dtype == DType::kBF16) reinterpret_cast<bf16*>(destination.data())[i] = to_bf16(value);
     if (fill.dtype == DType::kE4M3) reinterpret_cast<e4m3*>(destination.data())[i] = to_e4m3(value);
+    if (fill.dtype == DType::kI8)
+      reinterpret_cast<int8_t*>(destination.data())[i] = to_int8_code(value);
+    // Both codes of a pair are drawn from one number.
+    if (fill.dtype == DType::kI4x2)
+      reinterpret_cast<uint8_t*>(destination.data())[i] =
+          pack_int4(to_int4_code(value), to_int4_code(-value * uniform(fill.seed + 1, first + i)));
   }
 }
 
 DummyWeights::DummyWeights(const Architecture& architecture, const ModelConfig& config,
                            const CheckpointQuantization& quantization) {
   const DType sixteen_bit = config.dtype == DType::kF32 ? DType::kF32 : DType::kBF16;
-  const auto add_scale = [&](const std::string& name, float value) {
-    entries_[name] = {.info = {DType::kF32, Shape{}}, .constant = value};
+  const auto add_scale = [&](const std::string& name, float value, Shape shape = {}) {
+    entries_[name] = {.info = {DType::kF32, shape}, .constant = value};
   };
   for (const ModelTensor& tensor : model_tensors(architecture, config)) {
     Entry entry{.info = {sixteen_bit, tensor.shape},
                 .constant = tensor.is_bias() ? 0.0f : 1.0f,
                 .random = tensor.shape.rank() == 2};
-    const bool quantize = quantization.weights.quantized() &&
-                          tensor.lowest == Precision::kEightBit &&
-                          !is_excluded(quantization.exclude_modules, tensor.module);
-    if (quantize) {
-      entry.info.dtype = quantization.weights.element;
-      add_scale(tensor.module + ".weight_scale", half_width(tensor.shape[1]) / kCodeRange);
-      add_scale(tensor.module + ".input_scale", kFixedScale);
+    const LinearScheme scheme = quantization.scheme_of(tensor.module);
+    if (scheme.quantized() && tensor.lowest == Precision::kEightBit) {
+      entry.info.dtype = scheme.weights.element;
+      entry.info.shape = stored_shape(tensor.shape, entry.info.dtype);
+      add_scale(tensor.module + ".weight_scale",
+                half_width(tensor.shape[1]) / code_range(entry.info.dtype),
+                scale_shape(scheme.weights, tensor.shape[0], tensor.shape[1]));
+      if (scheme.inputs.quantized() && !scheme.inputs.dynamic)
+        add_scale(tensor.module + ".input_scale", kFixedScale);
     }
     entries_[tensor.name] = entry;
     if (quantization.kv_cache && tensor.role == Role::kK)
@@ -96,7 +111,7 @@ std::optional<FillPattern> DummyWeights::fill_of(std::string_view name) const {
   return FillPattern{
       .dtype = dtype,
       .seed = seed_of(name),
-      .width = dtype == DType::kE4M3 ? kCodeRange : half_width(columns_of(entry.info)),
+      .width = is_code(dtype) ? code_range(dtype) : half_width(columns_of(entry.info)),
       .constant = entry.constant,
       .random = entry.random};
 }

@@ -54,7 +54,7 @@ Tensor read_tensor(const WeightSource& source, std::string_view name) {
 Tensor read_tensor_as(const WeightSource& source, std::string_view name, DType dtype) {
   Tensor tensor = read_tensor(source, name);
   if (tensor.dtype() == dtype) return tensor;
-  if (tensor.dtype() == DType::kE4M3 || !is_float(tensor.dtype()) ||
+  if (is_code(tensor.dtype()) || !is_float(tensor.dtype()) ||
       (dtype != DType::kF32 && dtype != DType::kBF16)) {
     throw bad_file(source.file_of(name), name,
                    fmt::format("expected {}, got {}", to_string(dtype), to_string(tensor.dtype())));
@@ -66,6 +66,7 @@ Tensor read_tensor_as(const WeightSource& source, std::string_view name, DType d
 
 NonFinite count_nonfinite(const TensorView& tensor) {
   NonFinite result;
+  if (!is_float(tensor.dtype)) return result;
   const int64_t count = tensor.elements();
   for (int64_t i = 0; i < count; ++i) {
     if (std::isfinite(load(tensor.data, tensor.dtype, i))) continue;

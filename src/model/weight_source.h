@@ -30,6 +30,8 @@ class WeightSource {
   virtual std::optional<WeightInfo> info(std::string_view name) const = 0;
   // The file that errors about the tensor name; empty where there is none.
   virtual std::string file_of(std::string_view) const { return ""; }
+  // Error(kEnvironment) where what stands behind it changed since it was opened.
+  virtual void verify_unchanged() const {}
   // How a device makes the tensor by itself, where its elements follow from their index.
   virtual std::optional<FillPattern> fill_of(std::string_view) const { return std::nullopt; }
   // Rows [row_begin, row_begin + n) of the tensor, n given by the size of `destination`.

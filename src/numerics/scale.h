@@ -6,10 +6,11 @@
 
 namespace octavo {
 
-// scale = amax / 448 in fp32, guarded: an amax of zero gives 1 (all codes are zero, dequantization
-// is exact), and the result is never subnormal, so that its reciprocal is finite. `amax` must be
-// finite and >= 0: throws Error(kInternal) otherwise, callers check their data first.
-float safe_scale(float amax);
+// scale = amax / largest code (448 of E4M3) in fp32, guarded: an amax of zero gives 1 (all codes
+// are zero, dequantization is exact), and the result is never subnormal, so that its reciprocal is
+// finite. `amax` must be finite and >= 0: throws Error(kInternal) otherwise, callers check their
+// data first.
+float safe_scale(float amax, float largest_code = kE4M3Max);
 
 // code = to_e4m3(value × (1 / scale)), the reciprocal rounded to fp32 once. Kernels of every device
 // use this form, which is what makes their bytes equal.

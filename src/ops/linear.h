@@ -9,8 +9,8 @@ namespace octavo {
 struct LinearArgs {
   TensorView x;             // [rows, in] float, or E4M3 with input_scale
   TensorView weight;        // [out, in] float, or E4M3 with weight_scale
-  TensorView input_scale;   // [1] float32
-  TensorView weight_scale;  // [segments] float32, one a segment of rows
+  TensorView input_scale;   // float32: [1], or [rows, 1 or parts of K] made at run time
+  TensorView weight_scale;  // float32: [segments], or [blocks of rows, parts of K]
   TensorView bias;          // [out]
   TensorView y;             // [rows, out] float
   const LinearParams* params = nullptr;

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/moe_rules.h"
 
+#include "core/checked.h"
+
 namespace octavo {
 namespace {
 
@@ -19,9 +21,12 @@ class Rule {
         fmt::format("[{}] {}: expected {}, got {} {}", info_.name, info_.inputs[index].name,
                     expected, to_string(inputs_[index].shape), to_string(inputs_[index].dtype)));
   }
+  void tensor(size_t index, const SymbolicShape& expected, DType dtype) const {
+    expect(shape(index) == expected && at(index).dtype == dtype, index,
+           fmt::format("{} {}", to_string(expected), to_string(dtype)));
+  }
   void vector(size_t index, const Dim& length, DType dtype) const {
-    expect(shape(index) == SymbolicShape{length} && at(index).dtype == dtype, index,
-           fmt::format("{} {}", to_string(SymbolicShape{length}), to_string(dtype)));
+    tensor(index, {length}, dtype);
   }
   void matrix(size_t index) const {
     expect(shape(index).size() == 2 && shape(index)[1].is_constant() && shape(index)[1].value > 0,
@@ -67,6 +72,34 @@ bool fits(const Dim& rows, const SymbolicShape& choices) {
          choices[1].value <= kMaxExperts && copies(choices[0], choices[1].value) == rows;
 }
 
+// Of a grouped linear: one static scale an expert, or one a row and part of K.
+void check_input_scale(const Rule& rule, const Dim& experts, int64_t depth_blocks) {
+  const bool codes = rule.at(0).dtype == DType::kE4M3;
+  rule.expect(codes || rule.is_activation(0), 0, "float32, bfloat16 or float8_e4m3");
+  rule.expect(rule.at(2).present == codes, 0, "float8_e4m3 exactly where its scale is given");
+  if (!codes) return;
+  if (rule.shape(2).size() == 1) return rule.vector(2, experts, DType::kF32);
+  const bool one = rule.shape(2).size() == 2 && rule.shape(2)[1] == Dim::constant(1);
+  rule.tensor(2, {rule.shape(0)[0], Dim::constant(one ? 1 : depth_blocks)}, DType::kF32);
+}
+
+void check_weight_scale(const Rule& rule, const LinearParams& params, const SymbolicShape& weight) {
+  const bool codes = is_code(rule.at(1).dtype);
+  rule.expect(codes || rule.is_activation(1), 1, "float32, bfloat16 or codes");
+  rule.expect(rule.at(3).present == codes, 1, "codes exactly where their scale is given");
+  rule.expect(codes || params.block_rows == 0, 1, "codes");
+  rule.expect(params.block_rows > 0 || params.block_columns == 0, 1,
+              "block_rows with block_columns");
+  if (!codes) return;
+  const int64_t segments = std::max<int64_t>(1, std::ssize(params.segment_rows));
+  if (params.block_rows == 0)
+    return rule.tensor(3, {Dim::constant(weight[0].value * segments)}, DType::kF32);
+  rule.tensor(3,
+              {weight[0], Dim::constant(ceil_div(weight[1].value, params.block_rows)),
+               Dim::constant(params.depth_blocks(weight[2].value))},
+              DType::kF32);
+}
+
 }  // namespace
 
 std::vector<SymbolicShape> infer_route(OperandSpecs in, const OpParams& params) {
@@ -97,30 +130,24 @@ std::vector<SymbolicShape> infer_permute(OperandSpecs in, const OpParams& params
 
 std::vector<SymbolicShape> infer_grouped_linear(OperandSpecs in, const OpParams& params) {
   const Rule rule(Op::kGroupedLinear, in);
-  const auto& segments = params_of<LinearParams>(Op::kGroupedLinear, params).segment_rows;
+  const auto& linear = params_of<LinearParams>(Op::kGroupedLinear, params);
   rule.matrix(0);
-  const SymbolicShape& weight = rule.shape(1);
+  SymbolicShape weight = rule.shape(1);
   const Dim experts = Dim::constant(rule.experts(4));
   const bool stacked = weight.size() == 3 && weight[0] == experts && weight[1].is_constant() &&
                        weight[1].value > 0 && weight[2] == rule.shape(0)[1];
   rule.expect(stacked, 1, fmt::format("[{}, out, {}]", experts.value, rule.shape(0)[1].value));
+  weight[1].value *= rows_in_row(rule.at(1).dtype);
   int64_t rows = 0;
-  for (const int64_t segment : segments) {
+  for (const int64_t segment : linear.segment_rows) {
     rule.expect(segment > 0 && segment <= weight[1].value - rows, 1,
                 "rows equal to the sum of its segments");
     rows += segment;
   }
-  rule.expect(segments.empty() || rows == weight[1].value, 1,
+  rule.expect(linear.segment_rows.empty() || rows == weight[1].value, 1,
               "rows equal to the sum of its segments");
-  const int64_t scales = experts.value * std::max<int64_t>(1, std::ssize(segments));
-  for (const auto& [data, scale, length] :
-       {std::tuple{0, 2, experts.value}, std::tuple{1, 3, scales}}) {
-    const bool codes = rule.at(data).dtype == DType::kE4M3;
-    rule.expect(codes || rule.is_activation(data), data, "float32, bfloat16 or float8_e4m3");
-    rule.expect(rule.at(scale).present == codes, data,
-                "float8_e4m3 exactly where its scale is given");
-    if (codes) rule.vector(scale, Dim::constant(length), DType::kF32);
-  }
+  check_input_scale(rule, experts, linear.depth_blocks(weight[2].value));
+  check_weight_scale(rule, linear, weight);
   return {{rule.shape(0)[0], weight[1]}};
 }
 

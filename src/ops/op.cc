@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/checked.h"
 #include "ops/moe_rules.h"
 
 namespace octavo {
@@ -53,10 +54,19 @@ class Rule {
            index, fmt::format("[{}] float32", length));
   }
   // E4M3 data and its scale come together.
-  void scale_if_quantized(size_t data, size_t scale, int64_t length) const {
-    scales(scale, length);
+  void scale_presence(size_t data, size_t scale) const {
     expect(at(scale).present == (at(data).dtype == DType::kE4M3), data,
            "float8_e4m3 exactly where its scale is given");
+  }
+  void scale_if_quantized(size_t data, size_t scale, int64_t length) const {
+    scales(scale, length);
+    scale_presence(data, scale);
+  }
+  // A [rows, columns] float32.
+  void scale_matrix(size_t index, const Dim& rows, int64_t columns) const {
+    expect(shape(index) == SymbolicShape{rows, Dim::constant(columns)} &&
+               at(index).dtype == DType::kF32,
+           index, fmt::format("{} float32", to_string({rows, Dim::constant(columns)})));
   }
 
  private:
@@ -126,12 +136,42 @@ std::vector<SymbolicShape> infer_quantize(Specs in, const OpParams&) {
   return {rule.shape(0)};
 }
 
+std::vector<SymbolicShape> infer_quantize_dynamic(Specs in, const OpParams& params) {
+  const Rule rule(Op::kQuantizeDynamic, in);
+  const auto& p = params_of<QuantizeParams>(Op::kQuantizeDynamic, params);
+  rule.matrix(0);
+  rule.floating(0);
+  rule.expect(p.clamp_low < p.clamp_high, 0, "a clamp with its lower end first");
+  const int64_t groups = p.group == 0 ? 1 : ceil_div(rule.shape(0)[1].value, p.group);
+  return {{rule.shape(0)[0], Dim::constant(groups)}, rule.shape(0)};
+}
+
+// One static scale, or one a row and part of K.
+void check_input_scale(const Rule& rule, int64_t depth_blocks) {
+  rule.scale_presence(0, 2);
+  if (!rule.at(2).present || rule.shape(2).size() == 1) return rule.scales(2, 1);
+  const bool one = rule.shape(2).size() == 2 && rule.shape(2)[1] == Dim::constant(1);
+  rule.scale_matrix(2, rule.shape(0)[0], one ? 1 : depth_blocks);
+}
+
+void check_weight_scale(const Rule& rule, const LinearParams& params, int64_t depth_blocks) {
+  rule.expect(rule.at(3).present == is_code(rule.at(1).dtype), 1,
+              "codes exactly where their scale is given");
+  if (params.block_rows == 0)
+    return rule.scales(3, std::max<int64_t>(1, static_cast<int64_t>(params.segment_rows.size())));
+  rule.expect(rule.at(3).present, 3, "present");
+  const int64_t rows = rule.shape(1)[0].value * rows_in_row(rule.at(1).dtype);
+  rule.scale_matrix(3, Dim::constant(ceil_div(rows, params.block_rows)), depth_blocks);
+}
+
 // Returns the weight's rows.
-Dim check_linear(const Rule& rule, const std::vector<int64_t>& segments) {
+Dim check_linear(const Rule& rule, const LinearParams& linear) {
+  const auto& segments = linear.segment_rows;
   rule.matrix(0);
   rule.matrix(1);
-  const SymbolicShape& weight = rule.shape(1);
+  SymbolicShape weight = rule.shape(1);
   rule.expect(weight[0].is_constant() && weight[0].value > 0, 1, "constant rows");
+  weight[0].value *= rows_in_row(rule.at(1).dtype);
   rule.expect(weight[1] == rule.shape(0)[1], 1, fmt::format("{} columns", rule.shape(0)[1].value));
   int64_t rows = 0;
   for (const int64_t segment : segments) {
@@ -141,11 +181,13 @@ Dim check_linear(const Rule& rule, const std::vector<int64_t>& segments) {
   }
   rule.expect(segments.empty() || rows == weight[0].value, 1,
               "rows equal to the sum of its segments");
-  rule.scale_if_quantized(0, 2, 1);
-  rule.scale_if_quantized(1, 3, std::max<int64_t>(1, static_cast<int64_t>(segments.size())));
-  for (const size_t index : {0, 1}) {
-    if (rule.at(index).dtype != DType::kE4M3) rule.floating(index);
-  }
+  const int64_t depth_blocks = linear.depth_blocks(weight[1].value);
+  rule.expect(linear.block_rows > 0 || linear.block_columns == 0, 1,
+              "block_rows with block_columns");
+  check_input_scale(rule, depth_blocks);
+  check_weight_scale(rule, linear, depth_blocks);
+  if (rule.at(0).dtype != DType::kE4M3) rule.floating(0);
+  if (!is_code(rule.at(1).dtype)) rule.floating(1);
   if (rule.at(4).present) {
     rule.same_shape(4, {weight[0]});
     rule.floating(4);
@@ -155,13 +197,17 @@ Dim check_linear(const Rule& rule, const std::vector<int64_t>& segments) {
 
 std::vector<SymbolicShape> infer_linear(Specs in, const OpParams& params) {
   const Rule rule(Op::kLinear, in);
-  const Dim rows = check_linear(rule, params_of<LinearParams>(Op::kLinear, params).segment_rows);
+  const Dim rows = check_linear(rule, params_of<LinearParams>(Op::kLinear, params));
   return {{rule.shape(0)[0], rows}};
 }
 
 std::vector<SymbolicShape> infer_linear_swiglu(Specs in, const OpParams& params) {
   const Rule rule(Op::kLinearSwiglu, in);
-  Dim rows = check_linear(rule, params_of<LinearParams>(Op::kLinearSwiglu, params).segment_rows);
+  const auto& linear = params_of<LinearParams>(Op::kLinearSwiglu, params);
+  Dim rows = check_linear(rule, linear);
+  const bool scalars = !rule.at(2).present || rule.shape(2).size() == 1;
+  rule.expect(linear.block_rows == 0 && scalars && rows_in_row(rule.at(1).dtype) == 1, 1,
+              "static scales of the input and of each segment");
   rule.expect(rows.value % 2 == 0, 1, "as many rows of gate as of up");
   rule.scales(5, 1);
   rows.value /= 2;
@@ -373,6 +419,11 @@ const std::array<OpInfo, kOpCount>& table() {
        {{"sum"}, {"y"}},
        infer_add_rms_norm},
       {Op::kQuantize, "quantize", {{"x"}, {"scale"}}, {{"y"}}, infer_quantize},
+      {Op::kQuantizeDynamic,
+       "quantize_dynamic",
+       {{"x"}},
+       {{"scale"}, {"y"}},
+       infer_quantize_dynamic},
       {Op::kLinear,
        "linear",
        {{"x"}, {"weight"}, {"input_scale", true}, {"weight_scale", true}, {"bias", true}},
@@ -500,7 +551,8 @@ void check_moved_type(const OpInfo& info, Specs inputs, const OperandSpec& y) {
 
 // An op with an output_scale writes E4M3 exactly where the scale is given; quantize always does.
 void check_output_type(const OpInfo& info, Specs inputs, const OperandSpec& y) {
-  bool expect_e4m3 = info.op == Op::kQuantize || info.op == Op::kGroupedQuantize;
+  bool expect_e4m3 = info.op == Op::kQuantize || info.op == Op::kQuantizeDynamic ||
+                     info.op == Op::kGroupedQuantize;
   for (size_t i = 0; i < info.inputs.size(); ++i) {
     if (info.inputs[i].name == "output_scale") expect_e4m3 = inputs[i].present;
   }

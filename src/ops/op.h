@@ -5,6 +5,7 @@
 // read from a file can be trusted after validation. Non-goals: autodiff, dynamic graphs.
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -21,6 +22,7 @@ enum class Op : uint8_t {
   kAdd,
   kAddRmsNorm,
   kQuantize,
+  kQuantizeDynamic,
   kLinear,
   kRope,
   kKvAppend,
@@ -42,7 +44,7 @@ enum class Op : uint8_t {
   kGroupedSwiglu,
   kCombine,
 };
-inline constexpr int kOpCount = 25;
+inline constexpr int kOpCount = 26;
 
 // Whether the op moves data between ranks.
 constexpr bool is_communication(Op op) {
@@ -60,6 +62,22 @@ struct RmsNormParams {  // rms_norm, add_rms_norm
 struct LinearParams {  // linear, linear_swiglu, grouped_linear
   // Rows of the weight that share one weight scale, in order; empty means a single segment.
   std::vector<int64_t> segment_rows;
+  // Elements of the weight that share a scale where not whole segments do: weight_scale is then
+  // [out / block_rows, in / block_columns], rounded up. block_columns of 0: all of them.
+  int64_t block_rows = 0;
+  int64_t block_columns = 0;
+
+  // How many parts of K have scales of their own.
+  int64_t depth_blocks(int64_t depth) const {
+    return block_columns == 0 ? 1 : (depth + block_columns - 1) / block_columns;
+  }
+};
+
+struct QuantizeParams {  // quantize_dynamic
+  int64_t group = 0;     // columns that share a scale; 0: all
+  // Values are first brought into this range; the defaults leave every finite value as it is.
+  float clamp_low = std::numeric_limits<float>::lowest();
+  float clamp_high = std::numeric_limits<float>::max();
 };
 
 struct RopeParams {  // rope, rope_kv_append
@@ -97,9 +115,9 @@ struct ReduceNormParams {  // all_reduce_add_rms_norm
   float epsilon = 1e-5f;
 };
 
-using OpParams = std::variant<std::monostate, RmsNormParams, LinearParams, RopeParams,
-                              AttentionParams, RouteParams, PermuteParams, EmbeddingParams,
-                              GroupParams, RecvParams, ReduceNormParams>;
+using OpParams = std::variant<std::monostate, RmsNormParams, LinearParams, QuantizeParams,
+                              RopeParams, AttentionParams, RouteParams, PermuteParams,
+                              EmbeddingParams, GroupParams, RecvParams, ReduceNormParams>;
 
 struct OperandName {
   std::string_view name;

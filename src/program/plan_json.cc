@@ -51,8 +51,16 @@ Dim dim_from(const JsonField& field) {
 
 json params_json(const OpParams& params) {
   if (const auto* norm = std::get_if<RmsNormParams>(&params)) return {{"epsilon", norm->epsilon}};
-  if (const auto* linear = std::get_if<LinearParams>(&params))
-    return {{"segment_rows", linear->segment_rows}};
+  if (const auto* linear = std::get_if<LinearParams>(&params)) {
+    json result = {{"segment_rows", linear->segment_rows}};
+    if (linear->block_rows > 0) result["block_rows"] = linear->block_rows;
+    if (linear->block_columns > 0) result["block_columns"] = linear->block_columns;
+    return result;
+  }
+  if (const auto* quantize = std::get_if<QuantizeParams>(&params))
+    return {{"group", quantize->group},
+            {"clamp_low", quantize->clamp_low},
+            {"clamp_high", quantize->clamp_high}};
   if (const auto* rope = std::get_if<RopeParams>(&params))
     return {{"rope_head_dim", rope->head_dim}};
   if (const auto* attention = std::get_if<AttentionParams>(&params)) {
@@ -85,7 +93,14 @@ OpParams params_from(Op op, const JsonObject& object) {
     case Op::kLinear:
     case Op::kLinearSwiglu:
     case Op::kGroupedLinear:
-      return LinearParams{object.required("segment_rows").as_ints(kSize)};
+      return LinearParams{
+          .segment_rows = object.required("segment_rows").as_ints(kSize),
+          .block_rows = object.optional_int("block_rows", {0, kSize.max}).value_or(0),
+          .block_columns = object.optional_int("block_columns", {0, kSize.max}).value_or(0)};
+    case Op::kQuantizeDynamic:
+      return QuantizeParams{.group = object.required_int("group", {0, kSize.max}),
+                            .clamp_low = static_cast<float>(object.required_float("clamp_low")),
+                            .clamp_high = static_cast<float>(object.required_float("clamp_high"))};
     case Op::kRope:
     case Op::kRopeKvAppend:
       return RopeParams{object.required_int("rope_head_dim", {2, 4096})};

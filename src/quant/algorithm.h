@@ -23,8 +23,14 @@ extern const Algorithm kMaxAlgorithm;  // amax / 448
 struct QuantFormat {
   std::string_view name;
   std::string_view description;
-  QuantScheme weights;
+  LinearScheme linears;
   const Algorithm* algorithm;
+  bool activation_aware = false;  // channels are scaled first (quant/activation_aware.h)
+
+  // Whether its scales depend on what the model computes.
+  bool needs_calibration() const {
+    return activation_aware || (linears.inputs.quantized() && !linears.inputs.dynamic);
+  }
 };
 
 std::span<const QuantFormat> quant_formats();

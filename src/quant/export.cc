@@ -6,6 +6,7 @@
 
 #include "io/atomic_directory.h"
 #include "io/safetensors_writer.h"
+#include "quant/export_dialect.h"
 
 namespace octavo {
 namespace {
@@ -29,7 +30,8 @@ void write_tensor(SafetensorsWriter& writer, const WeightSource& weights, const 
 
 void export_checkpoint(const ModelDir& model, const QuantizationPlan& plan,
                        const std::filesystem::path& output_dir, const ExportOptions& options) {
-  const QuantizedWeights weights(model.weights, model, plan);
+  const auto quantized = std::make_shared<QuantizedWeights>(model.weights, model, plan);
+  const DialectWeights weights(quantized, options.format, model, plan);
   std::vector<TensorSpec> specs;
   uint64_t bytes = 0;
   for (const std::string& name : weights.names()) {
@@ -50,10 +52,14 @@ void export_checkpoint(const ModelDir& model, const QuantizationPlan& plan,
   writer.finish();
   model.verify_unchanged();
   for (const auto& [name, text] : companion_files(model)) output.write(name, text);
-  output.write("hf_quant_config.json", hf_quant_config_json(plan.quantization).dump(2) + "\n");
   output.write("octavo_manifest.json", options.manifest.dump(2) + "\n");
   nlohmann::json config = model.config_json;
-  config["quantization_config"] = quantization_config_json(plan.quantization);
+  if (options.format == ExportFormat::kModelOpt) {
+    output.write("hf_quant_config.json", hf_quant_config_json(plan.quantization).dump(2) + "\n");
+    config["quantization_config"] = quantization_config_json(plan.quantization);
+  } else {
+    config["quantization_config"] = compressed_tensors_json(with_names(plan.quantization, model));
+  }
   output.commit(config.dump(2) + "\n");
 }
 

@@ -1,4 +1,4 @@
-// Writing of a quantized checkpoint: a valid Hugging Face folder in ModelOpt's FP8 layout.
+// Writing of a quantized checkpoint: a valid Hugging Face folder in one of two layouts.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -10,7 +10,10 @@
 
 namespace octavo {
 
+enum class ExportFormat : uint8_t { kModelOpt, kCompressedTensors };
+
 struct ExportOptions {
+  ExportFormat format = ExportFormat::kModelOpt;
   bool overwrite = false;
   nlohmann::json manifest;                    // written as octavo_manifest.json
   std::vector<std::filesystem::path> inputs;  // besides the model: the calibration set

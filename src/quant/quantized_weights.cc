@@ -3,10 +3,10 @@
 #include "quant/quantized_weights.h"
 
 #include <algorithm>
+#include <cstring>
 #include <set>
 
 #include "core/log.h"
-#include "numerics/bf16.h"
 #include "numerics/scale.h"
 #include "quant/calibrator.h"
 
@@ -24,7 +24,15 @@ class Planner {
 
   QuantizationPlan run() {
     plan_.quantization.method = "modelopt";
-    plan_.quantization.weights = format_.weights;
+    linears_ = linears_to_quantize(model_, format_, options_);
+    if (options_.module_formats.empty()) {
+      plan_.quantization.weights = format_.linears.weights;
+      plan_.quantization.inputs = format_.linears.inputs;
+    } else {
+      for (const auto& [module, scheme] : linears_)
+        plan_.quantization.modules.push_back({module, scheme});
+    }
+    plan_.quantization.clamp = options_.clamp;
     plan_.quantization.exclude_modules = options_.exclude_modules;
     if (!options_.quantize_lm_head) plan_.quantization.exclude_modules.push_back("lm_head");
     exclude_routers();
@@ -36,18 +44,13 @@ class Planner {
       if (options_.progress)
         options_.progress(static_cast<int64_t>(i + 1), static_cast<int64_t>(tensors.size()));
     }
-    if (format_.algorithm != nullptr && !quantized_any_) {
+    if (format_.algorithm != nullptr && linears_.empty()) {
       throw Error(ErrorCategory::kUsage, "--exclude_modules leaves no linear to quantize");
     }
     return std::move(plan_);
   }
 
  private:
-  bool eligible(const ModelTensor& tensor) const {
-    return tensor.lowest == Precision::kEightBit ||
-           (tensor.role == Role::kLmHead && options_.quantize_lm_head);
-  }
-
   // Readers take every linear that is not excluded for a quantized one.
   void exclude_routers() {
     for (const ModelTensor& tensor : model_tensors(*model_.architecture, model_.config)) {
@@ -78,23 +81,30 @@ class Planner {
       plan_cache(tensor, "k_scale", statistics_.keys);
     if (tensor.role == Role::kV && options_.fp8_kv_cache)
       plan_cache(tensor, "v_scale", statistics_.values);
-    const bool quantize = format_.algorithm != nullptr && eligible(tensor) &&
-                          !is_excluded(plan_.quantization.exclude_modules, tensor.module);
-    if (!quantize) return;
-    quantized_any_ = true;
-    const TensorStatistics of_weight = statistics_of_weight(tensor, weight);
-    plan_.scales[tensor.module + ".weight_scale"] = format_.algorithm->scale(of_weight);
-    if (of_weight.amax == 0.0f) warn(fmt::format("{}: all weights are zero", tensor.name));
-    plan_.scales[tensor.module + ".input_scale"] =
-        tensor.of_all_experts.empty()
-            ? activation_scale(tensor.module, statistics_.inputs, tensor.module)
-            : expert_scale(tensor);
+    const auto linear = linears_.find(tensor.module);
+    if (linear == linears_.end() || tensor.shape.rank() != 2) return;
+    const LinearScheme& scheme = linear->second;
+    plan_.scales[tensor.module + ".weight_scale"] = weight_scales(tensor, weight, scheme.weights);
+    if (scheme.inputs.quantized() && !scheme.inputs.dynamic)
+      plan_.scales[tensor.module + ".input_scale"] = ScaleTensor::scalar(
+          tensor.of_all_experts.empty()
+              ? activation_scale(tensor.module, statistics_.inputs, tensor.module)
+              : expert_scale(tensor));
   }
 
-  // float32 and bfloat16 are observed as they are, float16 through its exact float32 values.
-  TensorStatistics statistics_of_weight(const ModelTensor& tensor, const Tensor& weight) const {
-    if (weight.dtype() != DType::kF16) return observe(weight.view()).statistics;
-    return observe(read_tensor_as(*model_.weights, tensor.name, DType::kF32).view()).statistics;
+  ScaleTensor weight_scales(const ModelTensor& tensor, const Tensor& weight,
+                            const QuantScheme& scheme) {
+    ScaleTensor scales{.shape = scale_shape(scheme, tensor.shape[0], tensor.shape[1]),
+                       .values = block_amax(weight.view(), scheme)};
+    const auto zero = std::count(scales.values.begin(), scales.values.end(), 0.0f);
+    if (zero == std::ssize(scales.values)) {
+      warn(fmt::format("{}: all weights are zero", tensor.name));
+    } else if (zero > 0) {
+      warn(fmt::format("{}: the weights of {} of its {} scales are all zero", tensor.name, zero,
+                       scales.values.size()));
+    }
+    for (float& value : scales.values) value = safe_scale(value, largest_code(scheme.element));
+    return scales;
   }
 
   void check_finite(const ModelTensor& tensor, const Tensor& weight) {
@@ -110,7 +120,7 @@ class Planner {
                   const std::map<std::string, TensorStatistics>& seen) {
     const std::string attention = tensor.module.substr(0, tensor.module.rfind('.'));
     plan_.scales[tensor.module + "." + suffix] =
-        activation_scale(attention, seen, tensor.module + "." + suffix);
+        ScaleTensor::scalar(activation_scale(attention, seen, tensor.module + "." + suffix));
   }
 
   // An expert that no token reached gets the scale of all inputs that the layer's other experts
@@ -160,23 +170,32 @@ class Planner {
   const CalibrationStatistics& statistics_;
   const PlanOptions& options_;
   QuantizationPlan plan_;
-  bool quantized_any_ = false;
+  std::map<std::string, LinearScheme> linears_;  // that are quantized
 };
 
-template <typename T>
-void encode_as(const T* from, float scale, e4m3* to, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) {
-    float value;
-    if constexpr (std::is_same_v<T, float>) {
-      value = from[i];
-    } else {
-      value = to_float(from[i]);
-    }
-    to[i] = to_e4m3(value / scale);
-  }
-}
-
 }  // namespace
+
+std::map<std::string, LinearScheme> linears_to_quantize(const ModelDir& model,
+                                                        const QuantFormat& format,
+                                                        const PlanOptions& options) {
+  std::map<std::string, LinearScheme> linears;
+  for (const ModelTensor& tensor : model_tensors(*model.architecture, model.config)) {
+    const bool head = tensor.role == Role::kLmHead;
+    const bool eligible =
+        tensor.lowest == Precision::kEightBit || (head && options.quantize_lm_head);
+    if (!eligible || tensor.shape.rank() != 2 ||
+        is_excluded(options.exclude_modules, tensor.module))
+      continue;
+    const auto own =
+        std::find_if(options.module_formats.begin(), options.module_formats.end(),
+                     [&](const auto& entry) { return module_matches(entry.first, tensor.module); });
+    const LinearScheme scheme =
+        own == options.module_formats.end() ? format.linears : own->second->linears;
+    const bool fits = tensor.shape[0] % rows_in_row(scheme.weights.element) == 0;
+    if (scheme.quantized() && fits) linears[tensor.module] = scheme;
+  }
+  return linears;
+}
 
 QuantizationPlan plan_quantization(const ModelDir& model, const QuantFormat& format,
                                    const CalibrationStatistics& statistics,
@@ -184,27 +203,13 @@ QuantizationPlan plan_quantization(const ModelDir& model, const QuantFormat& for
   return Planner(model, format, statistics, options).run();
 }
 
-void encode_weights(const std::byte* from, DType from_dtype, float scale, std::byte* to,
-                    int64_t count) {
-  auto* codes = reinterpret_cast<e4m3*>(to);
-  switch (from_dtype) {
-    case DType::kF32:
-      return encode_as(reinterpret_cast<const float*>(from), scale, codes, count);
-    case DType::kBF16:
-      return encode_as(reinterpret_cast<const bf16*>(from), scale, codes, count);
-    case DType::kF16:
-      return encode_as(reinterpret_cast<const f16*>(from), scale, codes, count);
-    default:
-      OCTAVO_CHECK(!"a 16-bit or float32 weight");
-  }
-}
-
 QuantizedWeights::QuantizedWeights(std::shared_ptr<const WeightSource> source,
                                    const ModelDir& model, const QuantizationPlan& plan)
-    : source_(std::move(source)), scales_(plan.scales.begin(), plan.scales.end()) {
+    : source_(std::move(source)), scales_(plan.scales) {
   for (const ModelTensor& tensor : model_tensors(*model.architecture, model.config)) {
-    const auto scale = scales_.find(tensor.module + ".weight_scale");
-    if (scale != scales_.end() && !tensor.is_bias()) weight_scale_of_[tensor.name] = scale->second;
+    const auto scales = scales_.find(tensor.module + ".weight_scale");
+    if (scales == scales_.end() || tensor.shape.rank() != 2) continue;
+    encodings_[tensor.name] = {plan.quantization.scheme_of(tensor.module).weights, &scales->second};
   }
 }
 
@@ -216,26 +221,32 @@ std::vector<std::string> QuantizedWeights::names() const {
 }
 
 std::optional<WeightInfo> QuantizedWeights::info(std::string_view name) const {
-  if (scales_.contains(name)) return WeightInfo{DType::kF32, Shape{}};
+  if (const auto scale = scales_.find(name); scale != scales_.end())
+    return WeightInfo{DType::kF32, scale->second.shape};
   std::optional<WeightInfo> info = source_->info(name);
-  if (info && weight_scale_of_.contains(name)) info->dtype = DType::kE4M3;
+  const auto encoding = encodings_.find(name);
+  if (info && encoding != encodings_.end())
+    info = WeightInfo{encoding->second.scheme.element,
+                      stored_shape(info->shape, encoding->second.scheme.element)};
   return info;
 }
 
 void QuantizedWeights::read(std::string_view name, int64_t row_begin,
                             std::span<std::byte> destination) const {
   if (const auto scale = scales_.find(name); scale != scales_.end()) {
-    std::copy_n(reinterpret_cast<const std::byte*>(&scale->second), sizeof(float),
-                destination.data());
+    const ScaleTensor& scales = scale->second;
+    const int64_t columns = scales.shape.rank() == 0 ? 1 : scales.shape[1];
+    std::memcpy(destination.data(), scales.values.data() + row_begin * columns, destination.size());
     return;
   }
-  const auto scale = weight_scale_of_.find(name);
-  if (scale == weight_scale_of_.end()) return source_->read(name, row_begin, destination);
+  const auto encoding = encodings_.find(name);
+  if (encoding == encodings_.end()) return source_->read(name, row_begin, destination);
+  const auto& [scheme, scales] = encoding->second;
   const WeightInfo info = *source_->info(name);
-  const auto count = static_cast<int64_t>(destination.size());
-  Tensor rows(info.dtype, {count});
-  source_->read(name, row_begin, {rows.data(), static_cast<size_t>(rows.bytes())});
-  encode_weights(rows.data(), info.dtype, scale->second, destination.data(), count);
+  const int64_t columns = info.shape[1], pair = rows_in_row(scheme.element);
+  Tensor rows(info.dtype, {static_cast<int64_t>(destination.size()) / columns * pair, columns});
+  source_->read(name, row_begin * pair, {rows.data(), static_cast<size_t>(rows.bytes())});
+  encode_rows(rows.view(), row_begin * pair, scheme, *scales, destination.data());
 }
 
 }  // namespace octavo

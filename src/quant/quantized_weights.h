@@ -8,11 +8,12 @@
 
 #include "model/model_dir.h"
 #include "quant/algorithm.h"
+#include "quant/block_codes.h"
 
 namespace octavo {
 
 // Scales by tensor name: "….q_proj.weight_scale", "….q_proj.input_scale", "….k_proj.k_scale", …
-using Scales = std::map<std::string, float>;
+using Scales = std::map<std::string, ScaleTensor, std::less<>>;
 
 struct QuantizationPlan {
   CheckpointQuantization quantization;
@@ -24,8 +25,11 @@ struct QuantizationPlan {
 
 struct PlanOptions {
   std::vector<std::string> exclude_modules;
+  // Modules with a format of their own: the first pattern that matches counts.
+  std::vector<std::pair<std::string, const QuantFormat*>> module_formats;
   bool quantize_lm_head = false;
   bool fp8_kv_cache = false;
+  std::optional<std::pair<float, float>> clamp;  // of inputs quantized at run time
   bool allow_nonfinite = false;
   std::function<void(int64_t, int64_t)> progress;
 };
@@ -35,6 +39,11 @@ struct PlanOptions {
 QuantizationPlan plan_quantization(const ModelDir& model, const QuantFormat& format,
                                    const CalibrationStatistics& statistics,
                                    const PlanOptions& options);
+
+// The linears that would be quantized, by the format of each.
+std::map<std::string, LinearScheme> linears_to_quantize(const ModelDir& model,
+                                                        const QuantFormat& format,
+                                                        const PlanOptions& options);
 
 class QuantizedWeights final : public WeightSource {
  public:
@@ -48,13 +57,12 @@ class QuantizedWeights final : public WeightSource {
 
  private:
   std::shared_ptr<const WeightSource> source_;
-  std::map<std::string, float, std::less<>> weight_scale_of_;  // by weight name
-  std::map<std::string, float, std::less<>> scales_;
+  struct Encoding {
+    QuantScheme scheme;
+    const ScaleTensor* scales = nullptr;
+  };
+  std::map<std::string, Encoding, std::less<>> encodings_;  // by weight name
+  Scales scales_;
 };
-
-// Codes of `count` values: to_e4m3(value / scale), an exact division, as the checkpoint format
-// defines.
-void encode_weights(const std::byte* from, DType from_dtype, float scale, std::byte* to,
-                    int64_t count);
 
 }  // namespace octavo

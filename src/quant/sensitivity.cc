@@ -7,8 +7,8 @@
 
 #include "core/host_device.h"
 #include "numerics/bf16.h"
-#include "numerics/scale.h"
 #include "ops/grouped_linear.h"
+#include "ops/quantize_dynamic.h"
 #include "quant/calibrator.h"
 
 namespace octavo {
@@ -19,20 +19,9 @@ float load(const TensorView& view, int64_t row, int64_t column) {
                                    : to_float(view.row<bf16>(row)[column]);
 }
 
-Tensor quantize_rows(const TensorView& x, float scale) {
-  Tensor codes(DType::kE4M3, {x.rows(), x.columns()});
-  const float inverse = inverse_scale(scale);
-  for (int64_t row = 0; row < x.rows(); ++row) {
-    for (int64_t column = 0; column < x.columns(); ++column) {
-      codes.view().row<e4m3>(row)[column] = quantize(load(x, row, column), inverse);
-    }
-  }
-  return codes;
-}
-
-Tensor scalar(float value) {
-  Tensor tensor(DType::kF32, {1});
-  *tensor.as<float>() = value;
+Tensor scale_tensor(const ScaleTensor& scales) {
+  Tensor tensor(DType::kF32, scales.shape.rank() == 0 ? Shape{1} : scales.shape);
+  std::copy(scales.values.begin(), scales.values.end(), tensor.as<float>());
   return tensor;
 }
 
@@ -49,28 +38,68 @@ double relative_error(const TensorView& expected, const TensorView& actual) {
   return norm > 0.0 ? std::sqrt(error / norm) : 0.0;
 }
 
-// The linear again on E4M3 operands, with the plan's scales.
-Tensor quantized_linear(const LinearArgs& args, float input_scale, float weight_scale,
-                        const KernelRegistry& registry, ThreadPool& pool) {
-  const TensorView& weight = args.weight;
-  const Tensor x = quantize_rows(args.x, input_scale);
-  Tensor codes(DType::kE4M3, weight.shape);
-  encode_weights(weight.data, weight.dtype, weight_scale, codes.data(), weight.elements());
-  const Tensor y(DType::kF32, args.y.shape), sx = scalar(input_scale), sw = scalar(weight_scale);
-  const TensorView inputs[] = {x.view(), codes.view(), sx.view(), sw.view(), args.bias};
-  const TensorView outputs[] = {y.view()};
-  const OpParams params = *args.params;
-  Problem problem{.op = Op::kLinear, .params = params};
+// One call by the first kernel that takes it.
+void run_call(Op op, const OpParams& params, std::span<const TensorView> inputs,
+              std::span<const TensorView> outputs, const KernelRegistry& registry,
+              ThreadPool& pool) {
+  Problem problem{.op = op, .params = params};
   for (const TensorView& input : inputs)
     problem.inputs.push_back({input.shape, input.dtype, input.defined()});
-  problem.outputs.push_back({y.shape(), y.dtype(), true});
+  for (const TensorView& output : outputs)
+    problem.outputs.push_back({output.shape, output.dtype, true});
   const Kernel& kernel = *registry.candidates(problem, DeviceType::kCpu).front();
   std::vector<std::byte> workspace(
       kernel.workspace == nullptr ? 0 : static_cast<size_t>(kernel.workspace(problem)));
   kernel.run({.inputs = inputs, .outputs = outputs, .params = &params},
              {.pool = &pool, .workspace = workspace});
-  return y;
 }
+
+// Linears again on quantized operands, with a plan's scales.
+class QuantizedLinear {
+ public:
+  QuantizedLinear(const QuantizationPlan& plan, const KernelRegistry& registry, ThreadPool& pool)
+      : plan_(plan), registry_(registry), pool_(pool) {}
+
+  Tensor run(const std::string& module, const LinearArgs& args) const {
+    const LinearScheme scheme = plan_.quantization.scheme_of(module);
+    const ScaleTensor& scales = plan_.scales.at(module + ".weight_scale");
+    const TensorView& weight = args.weight;
+    const Tensor codes(scheme.weights.element, stored_shape(weight.shape, scheme.weights.element));
+    encode_rows(weight, 0, scheme.weights, scales, codes.data());
+    const auto [x, x_scale] = quantized_input(module, args.x, scheme.inputs);
+    const Tensor y(DType::kF32, args.y.shape), w_scale = scale_tensor(scales);
+    const OpParams params = LinearParams{.block_rows = scheme.weights.block_rows,
+                                         .block_columns = scheme.weights.block_columns};
+    const TensorView inputs[] = {x.defined() ? x.view() : args.x, codes.view(), x_scale.view(),
+                                 w_scale.view(), args.bias};
+    const TensorView outputs[] = {y.view()};
+    run_call(Op::kLinear, params, inputs, outputs, registry_, pool_);
+    return y;
+  }
+
+ private:
+  // Codes and scale; neither where the input stays as it is.
+  std::pair<Tensor, Tensor> quantized_input(const std::string& module, const TensorView& x,
+                                            const QuantScheme& scheme) const {
+    if (!scheme.quantized()) return {};
+    Tensor codes(DType::kE4M3, x.shape);
+    if (!scheme.dynamic) {
+      Tensor scale = scale_tensor(plan_.scales.at(module + ".input_scale"));
+      const TensorView inputs[] = {x, scale.view()}, outputs[] = {codes.view()};
+      run_call(Op::kQuantize, {}, inputs, outputs, registry_, pool_);
+      return {codes, scale};
+    }
+    Tensor scale(DType::kF32, {x.rows(), scale_shape(scheme, x.rows(), x.columns())[1]});
+    const TensorView inputs[] = {x}, outputs[] = {scale.view(), codes.view()};
+    run_call(Op::kQuantizeDynamic, quantize_params(scheme, plan_.quantization.clamp), inputs,
+             outputs, registry_, pool_);
+    return {codes, scale};
+  }
+
+  const QuantizationPlan& plan_;
+  const KernelRegistry& registry_;
+  ThreadPool& pool_;
+};
 
 }  // namespace
 
@@ -80,11 +109,10 @@ std::vector<std::pair<std::string, double>> linear_errors(const ModelDir& model,
                                                           const KernelRegistry& registry,
                                                           ThreadPool& pool) {
   std::vector<std::pair<std::string, double>> errors;
+  const QuantizedLinear linear(plan, registry, pool);
   const auto compare = [&](const std::string& module, const LinearArgs& args) {
-    const auto weight_scale = plan.scales.find(module + ".weight_scale");
-    if (weight_scale == plan.scales.end()) return;
-    const Tensor y = quantized_linear(args, plan.scales.at(module + ".input_scale"),
-                                      weight_scale->second, registry, pool);
+    if (!plan.scales.contains(module + ".weight_scale")) return;
+    const Tensor y = linear.run(module, args);
     errors.emplace_back(module, relative_error(args.y, y.view()));
   };
   const auto observer = [&](const Call& call, const Operands& operands) {

@@ -49,6 +49,26 @@ TEST(LlmArgs, CalibrationTakesTheConfigsWords) {
   EXPECT_EQ(quantize_options(args)->kv_cache_dtype, "fp8");
 }
 
+TEST(LlmArgs, EveryAlgorithmHasItsFormat) {
+  const std::pair<const char*, const char*> formats[] = {{"FP8", "fp8"},
+                                                         {"FP8_PER_CHANNEL_PER_TOKEN", "fp8_pc_pt"},
+                                                         {"W8A16", "int8_wo"},
+                                                         {"FP8_BLOCK_SCALES", "fp8_block"},
+                                                         {"W4A16_AWQ", "int4_awq"}};
+  for (const auto& [name, qformat] : formats) {
+    LLMArgs args = pocket_args();
+    args.quant_config = {.quant_algo = parse_quant_algo(name)};
+    EXPECT_EQ(quantize_options(args)->qformat, qformat);
+    EXPECT_EQ(to_string(*args.quant_config.quant_algo), name);
+  }
+  LLMArgs args = pocket_args();
+  args.quant_config = {.quant_algo = QuantAlgo::kFp8PerChannelPerToken,
+                       .clamp_val = std::pair(-8.0f, 9.0f),
+                       .use_meta_recipe = true};
+  EXPECT_EQ(quantize_options(args)->clamp_val, args.quant_config.clamp_val);
+  EXPECT_TRUE(quantize_options(args)->use_meta_recipe);
+}
+
 TEST(LlmArgs, WhatCannotBeQuantizedIsNamed) {
   LLMArgs args = pocket_args();
   args.quant_config = {.quant_algo = QuantAlgo::kFp8,

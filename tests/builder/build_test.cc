@@ -67,6 +67,25 @@ TEST(Build, RefusalsComeBeforeAnyRead) {
   EXPECT_TRUE(weights->reads.empty());
 }
 
+// As on a device whose table lacks the kernels of a scheme.
+TEST(Build, ASchemeWithoutKernelsIsRefusedByName) {
+  KernelRegistry few;
+  std::vector<Kernel> kernels(cpu_kernels().begin(), cpu_kernels().end());
+  std::erase_if(kernels, [](const Kernel& kernel) { return kernel.op == Op::kQuantizeDynamic; });
+  few.add(kernels);
+  CheckpointQuantization quantization = fp8_with_kv_cache();
+  quantization.weights = kFp8PerChannelPerToken.weights;
+  quantization.inputs = kFp8PerChannelPerToken.inputs;
+  try {
+    make_blueprint(tiny_model(quantization), {}, few);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.category(), ErrorCategory::kUnsupported);
+    EXPECT_THAT(error.what(), HasSubstr("fp8_per_channel_per_token on --device cpu"));
+    EXPECT_THAT(error.what(), HasSubstr("quantize_dynamic"));
+  }
+}
+
 TEST(Build, ConfigSaysWhatWasBuilt) {
   const ModelDir model = tiny_model(fp8_with_kv_cache());
   const EngineConfig fp8 = make_blueprint(model, {.max_seq_len = 100}, cpu_registry()).config;

@@ -20,9 +20,10 @@ inline Draft fp8_draft() { return draft_program(tiny_model(fp8_with_kv_cache()),
 inline Draft plain_draft() { return draft_program(tiny_model(), {}); }
 
 // The FP8 draft of a checkpoint with some of its tensors edited.
-inline Draft draft_of(const EditedWeights& weights) {
+inline Draft draft_of(const EditedWeights& weights,
+                      const CheckpointQuantization& quantization = fp8_with_kv_cache()) {
   Draft draft{.program = kLlama.emit(tiny_config(), {})};
-  quantize_linears(draft, weights);
+  quantize_linears(draft, weights, quantization);
   return draft;
 }
 
@@ -36,7 +37,9 @@ inline std::vector<const Call*> calls_of(const Program& program, Op op) {
 
 inline const Call* call_of(const Program& program, Role role, int layer) {
   for (const Call& call : program.calls) {
-    if (call.role == role && call.layer == layer && call.op != Op::kQuantize) return &call;
+    if (call.role == role && call.layer == layer && call.op != Op::kQuantize &&
+        call.op != Op::kQuantizeDynamic)
+      return &call;
   }
   return nullptr;
 }

@@ -12,7 +12,7 @@ TEST(QuantSchemeTest, Prints) {
   EXPECT_EQ(to_string(kFp8PerTensor), "float8_e4m3 per tensor, static");
   EXPECT_EQ(to_string(QuantScheme{DType::kE4M3, 128, 128, false}),
             "float8_e4m3 block 128x128, static");
-  EXPECT_EQ(to_string(QuantScheme{DType::kE4M3, 1, 0, true}), "float8_e4m3 block 1x0, dynamic");
+  EXPECT_EQ(to_string(QuantScheme{DType::kE4M3, 1, 0, true}), "float8_e4m3 block 1xall, dynamic");
 }
 
 TEST(QuantSchemeTest, ComparesEveryField) {

@@ -25,6 +25,7 @@ CheckpointQuantization read_block(const json& block) {
 CheckpointQuantization fp8_and_cache() {
   return {.method = "modelopt",
           .weights = kFp8PerTensor,
+          .inputs = kFp8PerTensor,
           .kv_cache = kFp8PerTensor,
           .exclude_modules = {"lm_head"}};
 }
@@ -38,7 +39,7 @@ void expect_equal(const CheckpointQuantization& a, const CheckpointQuantization&
 
 TEST(QuantizationConfig, BothSpellingsComeBack) {
   CheckpointQuantization cache_alone = fp8_and_cache();
-  cache_alone.weights = {};
+  cache_alone.weights = cache_alone.inputs = {};
   CheckpointQuantization weights_alone = fp8_and_cache();
   weights_alone.kv_cache.reset();
   for (const CheckpointQuantization& written : {fp8_and_cache(), cache_alone, weights_alone}) {

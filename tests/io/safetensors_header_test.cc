@@ -237,7 +237,7 @@ TEST(SafetensorsHeader, RefusesElementTypesOnlyWhenNeeded) {  // S14
     const Error error = error_of([&] { header.tensors[0].require_dtype("f"); });
     EXPECT_EQ(error.category(), ErrorCategory::kUnsupported);
     EXPECT_EQ(error.what(), fmt::format("f: tensor \"a\": element type \"{}\" is not supported; "
-                                        "supported: F32, BF16, F16, F8_E4M3, I32, I64, U8",
+                                        "supported: F32, BF16, F16, F8_E4M3, I32, I64, U8, I8",
                                         dtype));
   }
   for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16, DType::kE4M3, DType::kI32,

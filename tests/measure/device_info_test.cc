@@ -120,7 +120,7 @@ TEST(CpuFormats, FollowTheProcessor) {
   EXPECT_EQ(support_of({.avx512_bf16 = true}, "bfloat16"), FormatSupport::kNative);
   EXPECT_EQ(support_of({.amx_bf16 = true}, "bfloat16"), FormatSupport::kNative);
   EXPECT_EQ(support_of({.amx_bf16 = true}, "fp8"), FormatSupport::kEmulated);
-  EXPECT_EQ(support_of({}, "int4_awq"), FormatSupport::kNotSupported);
+  EXPECT_EQ(support_of({}, "int4_awq"), FormatSupport::kEmulated);
 }
 
 TEST(CpuFormats, JsonAndText) {
@@ -128,7 +128,8 @@ TEST(CpuFormats, JsonAndText) {
   EXPECT_EQ(json[0]["name"], "float32");
   EXPECT_EQ(json[0]["support"], "native");
   EXPECT_THAT(to_text(cpu_formats({})), testing::HasSubstr("float32      native\n"));
-  EXPECT_THAT(to_text(cpu_formats({})), testing::HasSubstr("fp8_block    not supported  128"));
+  EXPECT_THAT(to_text(cpu_formats({})),
+              testing::HasSubstr("fp8_block    emulated       E4M3 by 128"));
 }
 
 TEST(ThisCpuInfo, IsPlausible) {

@@ -31,6 +31,7 @@ inline CheckpointQuantization fp8_with_kv_cache() {
   CheckpointQuantization quantization;
   quantization.method = "modelopt";
   quantization.weights = kFp8PerTensor;
+  quantization.inputs = kFp8PerTensor;
   quantization.kv_cache = kFp8PerTensor;
   quantization.exclude_modules = {"lm_head"};
   return quantization;

@@ -7,11 +7,11 @@
 
 #include "attention_cases.h"
 #include "backend/cpu/kernels.h"
+#include "block_linear_cases.h"
 #include "cache_cases.h"
 #include "elementwise_cases.h"
 #include "linear_cases.h"
 #include "linear_swiglu_cases.h"
-#include "moe_cases.h"
 
 namespace octavo {
 namespace {
@@ -42,6 +42,8 @@ std::vector<OpCase> make_cases(Op op) {
       return add_rms_norm_cases();
     case Op::kQuantize:
       return quantize_cases();
+    case Op::kQuantizeDynamic:
+      return quantize_dynamic_cases();
     case Op::kRope:
       return rope_cases();
     case Op::kKvAppend:
@@ -52,16 +54,22 @@ std::vector<OpCase> make_cases(Op op) {
       return attention_cases();
     case Op::kSwiglu:
       return swiglu_cases();
-    case Op::kLinear:
-      return linear_cases();
+    case Op::kLinear: {
+      std::vector<OpCase> cases = linear_cases();
+      for (OpCase& one : block_linear_cases()) cases.push_back(std::move(one));
+      return cases;
+    }
     case Op::kLinearSwiglu:
       return linear_swiglu_cases();
     case Op::kRoute:
       return route_cases();
     case Op::kPermute:
       return permute_cases();
-    case Op::kGroupedLinear:
-      return grouped_linear_cases();
+    case Op::kGroupedLinear: {
+      std::vector<OpCase> cases = grouped_linear_cases();
+      for (OpCase& one : grouped_block_cases()) cases.push_back(std::move(one));
+      return cases;
+    }
     case Op::kGroupedQuantize:
     case Op::kGroupedSwiglu:
       return grouped_codes_cases(op);

@@ -36,6 +36,31 @@ TEST(MoeRules, CombineWantsTopKRowsAToken) {
   EXPECT_THROW(infer_combine(in, {}), Error);
 }
 
+// Scales of a stack: by channel, by block, and by row of x.
+TEST(MoeRules, ScalesOfStackedWeights) {
+  const auto of = [](Shape shape, DType dtype) {
+    SymbolicShape dims;
+    for (int axis = 0; axis < shape.rank(); ++axis) dims.push_back(Dim::constant(shape[axis]));
+    return OperandSpec{dims, dtype, true};
+  };
+  const Dim copies = Dim::tokens_top_k(2);
+  std::vector<OperandSpec> in = {rows(copies, 256, DType::kE4M3), of({4, 300, 256}, DType::kE4M3),
+                                 rows(copies, 1, DType::kF32), of({4, 300, 1}, DType::kF32),
+                                 of({5}, DType::kI32)};
+  EXPECT_EQ(to_string(infer_grouped_linear(in, LinearParams{.block_rows = 1}).front()),
+            "[tokens_top_k(2), 300]");
+  const LinearParams blocks{.block_rows = 128, .block_columns = 128};
+  EXPECT_THROW(infer_grouped_linear(in, blocks), Error);
+  in[2] = rows(copies, 2, DType::kF32), in[3] = of({4, 3, 2}, DType::kF32);
+  EXPECT_NO_THROW(infer_grouped_linear(in, blocks));
+  in[0] = rows(copies, 256), in[2] = {{}, DType::kF32, false};
+  in[1] = of({4, 150, 256}, DType::kI4x2), in[3] = of({4, 300, 2}, DType::kF32);
+  const LinearParams groups{.block_rows = 1, .block_columns = 128};
+  EXPECT_EQ(to_string(infer_grouped_linear(in, groups).front()), "[tokens_top_k(2), 300]");
+  in[3] = of({4, 150, 2}, DType::kF32);
+  EXPECT_THROW(infer_grouped_linear(in, groups), Error);
+}
+
 TEST(MoeRules, MoreChoicesThanExperts) {
   const std::vector<OperandSpec> in = {rows(Dim::of(Symbol::kTokens), 4, DType::kF32),
                                        {{}, DType::kF32, false}};

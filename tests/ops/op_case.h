@@ -58,6 +58,9 @@ class HostTensor {
         return put(to_bf16(static_cast<float>(value)));
       case DType::kE4M3:
         return put(to_e4m3(static_cast<float>(value)));
+      case DType::kI8:
+      case DType::kI4x2:  // the byte of a pair
+        return put(static_cast<int8_t>(value));
       case DType::kI32:
         return put(static_cast<int32_t>(value));
       default:
@@ -78,6 +81,9 @@ class HostTensor {
         return to_float(take(bf16{}));
       case DType::kE4M3:
         return to_float(take(e4m3{}));
+      case DType::kI8:
+      case DType::kI4x2:
+        return take(int8_t{});
       case DType::kI32:
         return take(int32_t{});
       default:

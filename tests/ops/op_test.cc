@@ -100,6 +100,11 @@ CallSpec good(Op op) {
           op, RmsNormParams{}, {x, x, vector_of(256), scale()}, {x, rows_of(256, DType::kE4M3)}};
     case Op::kQuantize:
       return {op, {}, {x, scale()}, {rows_of(256, DType::kE4M3)}};
+    case Op::kQuantizeDynamic:
+      return {op,
+              QuantizeParams{.group = 128},
+              {x},
+              {rows_of(2, DType::kF32), rows_of(256, DType::kE4M3)}};
     case Op::kLinear:
       return {op,
               LinearParams{{100, 28}},
@@ -284,6 +289,19 @@ const std::vector<BadCall> kBadCalls = {
      "[all_reduce_add_rms_norm] x: expected 1 to 1024 ranks, got [tokens, 256] bfloat16"},
     {Op::kQuantize, [](CallSpec& c) { c.outputs[0].dtype = DType::kBF16; },
      "[quantize] y: expected float8_e4m3, got bfloat16"},
+    {Op::kQuantizeDynamic, [](CallSpec& c) { c.outputs[0] = rows_of(1, DType::kF32); },
+     "[quantize_dynamic] scale: expected [tokens, 2], got [tokens, 1]"},
+    {Op::kQuantizeDynamic,
+     [](CallSpec& c) { c.params = QuantizeParams{.clamp_low = 1.0f, .clamp_high = 1.0f}; },
+     "[quantize_dynamic] x: expected a clamp with its lower end first, got [tokens, 256] "
+     "bfloat16"},
+    {Op::kLinear,
+     [](CallSpec& c) { c.params = LinearParams{.block_rows = 64, .block_columns = 128}; },
+     "[linear] weight_scale: expected [2, 2] float32, got [2] float32"},
+    {Op::kLinear, [](CallSpec& c) { c.params = LinearParams{.block_columns = 128}; },
+     "[linear] weight: expected block_rows with block_columns, got [128, 256] float8_e4m3"},
+    {Op::kLinear, [](CallSpec& c) { c.inputs[2] = rows_of(3, DType::kF32); },
+     "[linear] input_scale: expected [tokens, 1] float32, got [tokens, 3] float32"},
     {Op::kLinear,
      [](CallSpec& c) {
        c.params = LinearParams{{100, 27}};

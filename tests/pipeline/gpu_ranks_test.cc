@@ -47,17 +47,12 @@ TEST_P(GpuRanks, StagesAreBitEqualAndTensorParallelRanksWithinTheBoundOfTheirSum
   fmt::print("spread {:.4g} bound {:.4g} difference {:.4g}\n", spread(one), bound, difference);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, GpuRanks,
-                         testing::Values(RanksCase{RankedModel::kPocketLlama, false},
-                                         RanksCase{RankedModel::kPocketLlama, true},
-                                         RanksCase{RankedModel::kTiny70b, true}),
-                         [](const auto& info) {
-                           return std::string(info.param.model == RankedModel::kPocketLlama
-                                                  ? "PocketLlama"
-                                                  : "Tiny70b") +
-                                  (info.param.fp8 ? "Fp8" : "Bf16");
-                         });
-
+INSTANTIATE_TEST_SUITE_P(
+    Models, GpuRanks,
+    testing::Values(RanksCase{"PocketLlamaBf16", RankedModel::kPocketLlama},
+                    RanksCase{"PocketLlamaFp8", RankedModel::kPocketLlama, kFp8Linear},
+                    RanksCase{"Tiny70bFp8", RankedModel::kTiny70b, kFp8Linear}),
+    [](const testing::TestParamInfo<RanksCase>& info) { return info.param.name; });
 // Scheduler, graphs, sampling on the last stage and tokens that go back to the first.
 TEST(GpuRankTokens, StagesGiveTheTokensOfOneGpuAlsoFromFiles) {
   OCTAVO_REQUIRE_TWO_GPUS();

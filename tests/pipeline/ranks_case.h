@@ -27,17 +27,28 @@ enum class RankedModel {
   kTinyMoe
 };  // the embedded one; shapes, dummy weights
 struct RanksCase {
+  std::string name;
   RankedModel model;
-  bool fp8 = false;  // linears and KV cache
+  LinearScheme linears = {};  // where they are quantized, the KV cache is FP8
 };
+
+// fp8_block with blocks that a tiny model has several of.
+inline LinearScheme blocks_of(int64_t size) {
+  LinearScheme scheme = kFp8Block;
+  scheme.weights.block_rows = size;
+  scheme.weights.block_columns = scheme.inputs.block_columns = size;
+  return scheme;
+}
 
 inline ModelDir model_of(const RanksCase& one) {
   if (one.model == RankedModel::kPocketLlama)
-    return open_model_dir(one.fp8 ? quantized_dir() : kModelDir);
+    return open_model_dir(one.linears.quantized() ? quantized_dir() : kModelDir);
   CheckpointQuantization quantization;
-  if (one.fp8) {
+  if (one.linears.quantized()) {
     quantization.method = "modelopt";
-    quantization.weights = quantization.kv_cache.emplace(kFp8PerTensor);
+    quantization.weights = one.linears.weights;
+    quantization.inputs = one.linears.inputs;
+    quantization.kv_cache = kFp8PerTensor;
     quantization.exclude_modules = {"lm_head"};
   }
   if (one.model == RankedModel::kTinyMoe) return tiny_moe(quantization);
@@ -123,7 +134,7 @@ inline ModelDir with_changed_products(const ModelDir& model, unsigned seed, doub
     if (tensor.role != Role::kO && tensor.role != Role::kDown) continue;
     const double ku = static_cast<double>(tensor.shape[1]) * 0x1p-24;
     const auto change = static_cast<float>(2 * (ku / (1 - ku) + more));
-    const bool codes = model.weights->info(tensor.name)->dtype == DType::kE4M3;
+    const bool codes = is_code(model.weights->info(tensor.name)->dtype);
     const std::string name = codes ? tensor.module + ".weight_scale" : tensor.name;
     const Tensor values = read_tensor_as(*model.weights, name, DType::kF32);
     for (int64_t i = 0; i < values.shape().elements(); ++i)

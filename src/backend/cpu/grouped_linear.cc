@@ -5,32 +5,11 @@
 #include <array>
 
 #include "backend/cpu/expert_rows.h"
-#include "backend/cpu/gemm.h"
+#include "backend/cpu/linear_gemm.h"
 #include "backend/cpu/linear_scalar.h"
-#include "backend/cpu/support.h"
 
 namespace octavo {
 namespace {
-
-// Operands of the problem, in the order of the op.
-enum Input { kX, kWeight };
-
-Verdict supports_output(const Problem& problem) {
-  const DType y = problem.outputs[0].dtype;
-  if (is_activation(y)) return Verdict::yes();
-  return Verdict::no(fmt::format("y: expected float32 or bfloat16, got {}", octavo::to_string(y)));
-}
-
-Verdict supports_scalar(const Problem& problem) {
-  for (const Input input : {kX, kWeight}) {
-    const DType dtype = problem.inputs[input].dtype;
-    if (!is_activation(dtype) && dtype != DType::kE4M3) {
-      return Verdict::no(fmt::format("{}: expected float32, bfloat16 or float8_e4m3, got {}",
-                                     input == kX ? "x" : "weight", octavo::to_string(dtype)));
-    }
-  }
-  return supports_output(problem);
-}
 
 void run_scalar(const Operands& operands, const LaunchContext& context) {
   const auto args = GroupedLinearArgs::bind(operands);
@@ -41,38 +20,20 @@ void run_scalar(const Operands& operands, const LaunchContext& context) {
 
 template <const GemmCore& core>
 Verdict supports(const Problem& problem) {
-  for (const Input input : {kX, kWeight}) {
-    const DType dtype = problem.inputs[input].dtype;
-    if (core.source(dtype) == nullptr) {
-      return Verdict::no(fmt::format("{}: {} is not a type that it reads",
-                                     input == kX ? "x" : "weight", octavo::to_string(dtype)));
-    }
-  }
-  if (const Verdict verdict = supports_output(problem); !verdict.supported) return verdict;
-  if (cpu_level() >= core.level) return Verdict::yes();
-  return Verdict::no(
-      fmt::format("needs {}, this CPU offers {}", to_string(core.level), to_string(cpu_level())));
+  return supports_linear(core, problem);
 }
 
 // One expert may have all rows.
 template <const GemmCore& core>
 int64_t workspace(const Problem& problem) {
-  const Shape& x = problem.inputs[kX].shape;
-  return gemm_workspace(core, x[0], x[1]);
+  return linear_workspace(core, problem);
 }
 
 template <const GemmCore& core>
 void run(const Operands& operands, const LaunchContext& context) {
   const auto args = GroupedLinearArgs::bind(operands);
   for_each_expert(args.offsets, args.y, [&](const ExpertRows& rows) {
-    const LinearArgs one = args.expert(rows.expert);
-    const LinearEpilogue epilogue(one);
-    gemm(
-        core, GemmRows::of(one.x), GemmRows::of(one.weight),
-        [&epilogue](int64_t row, int64_t column, std::span<float> sums) {
-          epilogue.store(row, column, sums);
-        },
-        context.workspace, context.pool);
+    cpu_linear(core, args.expert(rows.expert), context.workspace, context.pool);
   });
 }
 
@@ -96,7 +57,7 @@ constexpr std::array kKernels = {
     Kernel{.name = "cpu_grouped_linear_scalar",
            .op = Op::kGroupedLinear,
            .traits = {},
-           .supports = supports_scalar,
+           .supports = supports_linear_scalar,
            .workspace = nullptr,
            .run = run_scalar},
 };

@@ -14,29 +14,14 @@ namespace {
 
 std::vector<Kernel> make_table() {
   std::vector<Kernel> table = {
-      kCpuEmbedding,
-      kCpuRmsNorm,
-      kCpuAdd,
-      kCpuAddRmsNorm,
-      kCpuQuantize,
-      kCpuRope,
-      kCpuKvAppend,
-      kCpuRopeKvAppend,
-      kCpuAttention,
-      kCpuSwiglu,
-      kCpuGatherRows,
-      kCpuRoute,
-      kCpuPermute,
-      kCpuGroupedQuantize,
-      kCpuGroupedSwiglu,
-      kCpuCombine,
-      kCpuAllReduce,
-      kCpuReduceScatter,
-      kCpuAllGather,
-      kCpuSend,
-      kCpuRecv,
-      kCpuLinearSwiglu,
-      kCpuAllReduceAddRmsNorm,
+      kCpuEmbedding,     kCpuRmsNorm,      kCpuAdd,
+      kCpuAddRmsNorm,    kCpuQuantize,     kCpuQuantizeDynamic,
+      kCpuRope,          kCpuKvAppend,     kCpuRopeKvAppend,
+      kCpuAttention,     kCpuSwiglu,       kCpuGatherRows,
+      kCpuRoute,         kCpuPermute,      kCpuGroupedQuantize,
+      kCpuGroupedSwiglu, kCpuCombine,      kCpuAllReduce,
+      kCpuReduceScatter, kCpuAllGather,    kCpuSend,
+      kCpuRecv,          kCpuLinearSwiglu, kCpuAllReduceAddRmsNorm,
   };
   const std::span<const Kernel> linear = linear_kernels();
   table.insert(table.end(), linear.begin(), linear.end());

@@ -1,43 +1,26 @@
-// The table of linear kernels: which problems each takes, and its call of `gemm`.
+// The table of linear kernels.
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cpu/linear.h"
 
 #include <array>
 
-#include "backend/cpu/gemm.h"
+#include "backend/cpu/linear_gemm.h"
 #include "backend/cpu/linear_scalar.h"
+#include "backend/cpu/support.h"
 
 namespace octavo {
 namespace {
 
-// Operands of the problem, in the order of the op.
-enum Input { kX, kWeight, kInputScale, kWeightScale, kBias };
-
-Verdict unsupported_dtype(std::string_view operand, DType dtype, std::string_view expected) {
+// A bias is of the types that activations have.
+Verdict with_bias(const Verdict& verdict, const Problem& problem) {
+  const Problem::Operand& bias = problem.inputs[4];
+  if (!verdict.supported || !bias.present || is_activation(bias.dtype)) return verdict;
   return Verdict::no(
-      fmt::format("{}: expected {}, got {}", operand, expected, octavo::to_string(dtype)));
-}
-
-// The part of `supports` that is the same for all.
-Verdict supports_output(const Problem& problem) {
-  constexpr std::string_view kExpected = "float32 or bfloat16";
-  const auto stored = [](DType dtype) { return dtype == DType::kF32 || dtype == DType::kBF16; };
-  const Problem::Operand& bias = problem.inputs[kBias];
-  const DType y = problem.outputs[0].dtype;
-  if (!stored(y)) return unsupported_dtype("y", y, kExpected);
-  if (bias.present && !stored(bias.dtype)) return unsupported_dtype("bias", bias.dtype, kExpected);
-  return Verdict::yes();
+      fmt::format("bias: expected float32 or bfloat16, got {}", octavo::to_string(bias.dtype)));
 }
 
 Verdict supports_scalar(const Problem& problem) {
-  for (const Input input : {kX, kWeight}) {
-    const DType dtype = problem.inputs[input].dtype;
-    if (dtype != DType::kF32 && dtype != DType::kBF16 && dtype != DType::kE4M3) {
-      return unsupported_dtype(input == kX ? "x" : "weight", dtype,
-                               "float32, bfloat16 or float8_e4m3");
-    }
-  }
-  return supports_output(problem);
+  return with_bias(supports_linear_scalar(problem), problem);
 }
 
 void run_scalar(const Operands& operands, const LaunchContext& context) {
@@ -46,35 +29,17 @@ void run_scalar(const Operands& operands, const LaunchContext& context) {
 
 template <const GemmCore& core>
 Verdict supports(const Problem& problem) {
-  for (const Input input : {kX, kWeight}) {
-    const DType dtype = problem.inputs[input].dtype;
-    if (core.source(dtype) == nullptr) {
-      return Verdict::no(fmt::format("{}: {} is not a type that it reads",
-                                     input == kX ? "x" : "weight", octavo::to_string(dtype)));
-    }
-  }
-  if (const Verdict verdict = supports_output(problem); !verdict.supported) return verdict;
-  if (cpu_level() >= core.level) return Verdict::yes();
-  return Verdict::no(
-      fmt::format("needs {}, this CPU offers {}", to_string(core.level), to_string(cpu_level())));
+  return with_bias(supports_linear(core, problem), problem);
 }
 
 template <const GemmCore& core>
 int64_t workspace(const Problem& problem) {
-  const Shape& x = problem.inputs[kX].shape;
-  return gemm_workspace(core, x[0], x[1]);
+  return linear_workspace(core, problem);
 }
 
 template <const GemmCore& core>
 void run(const Operands& operands, const LaunchContext& context) {
-  const LinearArgs args = LinearArgs::bind(operands);
-  const LinearEpilogue epilogue(args);
-  gemm(
-      core, GemmRows::of(args.x), GemmRows::of(args.weight),
-      [&epilogue](int64_t row, int64_t column, std::span<float> sums) {
-        epilogue.store(row, column, sums);
-      },
-      context.workspace, context.pool);
+  cpu_linear(core, LinearArgs::bind(operands), context.workspace, context.pool);
 }
 
 template <const GemmCore& core>

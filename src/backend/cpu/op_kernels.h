@@ -11,6 +11,7 @@ extern const Kernel kCpuRmsNorm;
 extern const Kernel kCpuAdd;
 extern const Kernel kCpuAddRmsNorm;
 extern const Kernel kCpuQuantize;
+extern const Kernel kCpuQuantizeDynamic;
 extern const Kernel kCpuRope;
 extern const Kernel kCpuKvAppend;
 extern const Kernel kCpuRopeKvAppend;

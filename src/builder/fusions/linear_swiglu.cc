@@ -28,10 +28,12 @@ TensorId lone_halves(const Program& program, int index) {
   return base;
 }
 
-// An FP8 linear whose result is rounded to bfloat16, as linear_swiglu does.
+// An FP8 linear with static scales whose result is rounded to bfloat16, as linear_swiglu does.
 bool fits(const Program& program, const Call& linear) {
-  return linear.op == Op::kLinear && program.tensor(linear.inputs[0]).dtype == DType::kE4M3 &&
+  return linear.op == Op::kLinear && std::get<LinearParams>(linear.params).block_rows == 0 &&
+         program.tensor(linear.inputs[0]).dtype == DType::kE4M3 &&
          program.tensor(linear.inputs[1]).dtype == DType::kE4M3 &&
+         program.tensor(linear.inputs[2]).shape.size() == 1 &&
          program.tensor(linear.outputs[0]).dtype == DType::kBF16;
 }
 

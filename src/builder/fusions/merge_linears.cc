@@ -13,15 +13,25 @@ constexpr size_t kBias = 4, kOffsets = 4;  // of a linear; of a grouped linear
 
 // Of a stack of weights: of each.
 int64_t rows_of(const Program& program, TensorId weight) {
-  const SymbolicShape& shape = program.tensor(weight).shape;
-  return shape[shape.size() - 2].value;
+  const ProgramTensor& tensor = program.tensor(weight);
+  return tensor.shape[tensor.shape.size() - 2].value * rows_in_row(tensor.dtype);
+}
+
+// Scales lie over the rows alike, and no block of rows reaches from one linear into the next.
+bool scales_join(const Program& program, const Call& call, const Call& first) {
+  const auto& params = std::get<LinearParams>(call.params);
+  const auto& expected = std::get<LinearParams>(first.params);
+  if (params.block_rows != expected.block_rows || params.block_columns != expected.block_columns)
+    return false;
+  return params.block_rows <= 1 || rows_of(program, call.inputs[kWeight]) % params.block_rows == 0;
 }
 
 // Same input, same input scale, same types, all with or all without scales and biases.
 bool mergeable(const Program& program, const std::vector<const Call*>& calls) {
   const Call& first = *calls.front();
   return std::all_of(calls.begin(), calls.end(), [&](const Call* call) {
-    return call->op == first.op && call->inputs[kX] == first.inputs[kX] &&
+    return call->op == first.op && scales_join(program, *call, first) &&
+           call->inputs[kX] == first.inputs[kX] &&
            call->inputs[kInputScale] == first.inputs[kInputScale] &&
            program.tensor(call->inputs[kWeight]).dtype ==
                program.tensor(first.inputs[kWeight]).dtype &&
@@ -78,7 +88,7 @@ Call merged_call(Draft& draft, const std::vector<const Call*>& calls, Role role,
   merged.inputs[kWeightScale] = concatenate(draft, calls, kWeightScale, module + ".weight_scale");
   if (merged.op == Op::kLinear)
     merged.inputs[kBias] = concatenate(draft, calls, kBias, module + ".bias");
-  LinearParams params;
+  LinearParams params = std::get<LinearParams>(calls.front()->params);
   for (const Call* call : calls)
     params.segment_rows.push_back(rows_of(draft.program, call->inputs[kWeight]));
   merged.params = params;

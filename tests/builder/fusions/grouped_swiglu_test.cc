@@ -54,7 +54,7 @@ TEST(GroupedSwiglu, ExpertsOfTwoPrecisionsAreRefused) {
     draft_program(tiny_moe(quantization), {});
     ADD_FAILURE();
   } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("experts.*.w1"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("experts.2.w1"), std::string::npos) << error.what();
   }
 }
 

@@ -18,7 +18,17 @@ std::vector<int64_t> segment_ends(const LinearParams& params, int64_t rows) {
   return ends;
 }
 
+Verdict check_scalar_scales(const Problem& problem) {
+  if (std::get<LinearParams>(problem.params).block_rows > 0)
+    return Verdict::no("weight scales by block");
+  const auto& input_scale = problem.inputs[2];
+  if (input_scale.present && input_scale.shape.rank() != 1)
+    return Verdict::no("input scales made at run time");
+  return Verdict::yes();
+}
+
 Verdict check_fp8_linear(const Problem& problem) {
+  if (const Verdict scales = check_scalar_scales(problem); !scales.supported) return scales;
   const auto& [x, weight] = std::tie(problem.inputs[0], problem.inputs[1]);
   if (x.dtype != DType::kE4M3 || weight.dtype != DType::kE4M3)
     return Verdict::no(
@@ -130,6 +140,7 @@ void run_sm90(const Operands& operands, const LaunchContext& context) {
 }
 
 Verdict supports_reference(const Problem& problem) {
+  if (const Verdict scales = check_scalar_scales(problem); !scales.supported) return scales;
   const auto operand = [](DType dtype) { return dtype == DType::kE4M3 || is_activation(dtype); };
   const DType y = problem.outputs[0].dtype;
   if (!operand(problem.inputs[0].dtype) || !operand(problem.inputs[1].dtype) || !is_activation(y))

@@ -12,6 +12,10 @@ namespace octavo::cuda {
 // One past the last row of each segment; a single segment where none are named.
 std::vector<int64_t> segment_ends(const LinearParams& params, int64_t rows);
 
+// The scales are one of the input and one of each segment: vectors made at run time and blocks of
+// the weight are read as scalars by nothing.
+Verdict check_scalar_scales(const Problem& problem);
+
 // x and weight are E4M3 with their scales, y has an activation type, and so has the bias.
 Verdict check_fp8_linear(const Problem& problem);
 
