@@ -82,7 +82,9 @@ void bind_quantization(nb::module_& m) {
       .def(nb::init<>())
       .def_rw("quant_algo", &QuantConfig::quant_algo, nb::arg().none())
       .def_rw("kv_cache_quant_algo", &QuantConfig::kv_cache_quant_algo, nb::arg().none())
-      .def_rw("exclude_modules", &QuantConfig::exclude_modules);
+      .def_rw("exclude_modules", &QuantConfig::exclude_modules)
+      .def_rw("clamp_val", &QuantConfig::clamp_val, nb::arg().none())
+      .def_rw("use_meta_recipe", &QuantConfig::use_meta_recipe);
   nb::class_<CalibConfig>(m, "CalibConfig")
       .def(nb::init<>())
       .def_rw("device", &CalibConfig::device)

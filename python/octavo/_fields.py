@@ -94,6 +94,11 @@ def integers(default: list[int] | None = None) -> Any:
     return Field(default, _optional(_list(_integer(-(2**31), 2**31 - 1), "int", False), True))
 
 
+def ends() -> Any:
+    """Nothing, or two float32 numbers, the lower first."""
+    return Field(None, _optional(_ends, True))
+
+
 def only(default: Any, *others: Any) -> Any:
     """A field of TensorRT-LLM's that Octavo has for these values alone."""
     return Field(default, _only((default, *others)))
@@ -144,6 +149,15 @@ def _number(low: float, high: float) -> Check:
             raise UsageError(f"{name}: expected {low:g} to {high:g}, got {short(value)}", name)
         return real
     return check
+
+
+def _ends(name: str, value: Any) -> list[float]:
+    if not isinstance(value, (list, tuple)):
+        raise wrong_type(name, "a list of float", value)
+    checked = [_number(-3.4e38, 3.4e38)(f"{name}[{i}]", each) for i, each in enumerate(value)]
+    if len(checked) != 2 or not checked[0] < checked[1]:
+        raise UsageError(f"{name}: expected a lower and an upper end, got {short(value)}", name)
+    return checked
 
 
 def check_text(name: str, value: Any) -> str:

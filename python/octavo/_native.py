@@ -70,6 +70,8 @@ def quant_config(config: QuantConfig) -> _octavo.QuantConfig:
     native.quant_algo = _algo(config.quant_algo, "QuantConfig.quant_algo")
     native.kv_cache_quant_algo = _algo(config.kv_cache_quant_algo, "QuantConfig.kv_cache_quant_algo")
     native.exclude_modules = config.exclude_modules or []
+    native.clamp_val = None if config.clamp_val is None else (config.clamp_val[0], config.clamp_val[1])
+    native.use_meta_recipe = config.use_meta_recipe
     return native
 
 

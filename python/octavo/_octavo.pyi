@@ -39,6 +39,8 @@ class QuantConfig:
     quant_algo: Optional[QuantAlgo]
     kv_cache_quant_algo: Optional[QuantAlgo]
     exclude_modules: list[str]
+    clamp_val: Optional[tuple[float, float]]
+    use_meta_recipe: bool
 
 class CalibConfig:
     device: str

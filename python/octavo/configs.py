@@ -8,9 +8,9 @@ from __future__ import annotations
 import enum
 from typing import Any, Optional
 
-from ._fields import (Config, Field, boolean, choice, hint, integer, nested, number, only, path, short, texts,
+from . import _octavo
+from ._fields import (Config, Field, boolean, choice, ends, hint, integer, nested, number, only, path, short, texts,
                       wrong_type)
-from .errors import UnsupportedError
 
 
 class QuantAlgo(str, enum.Enum):
@@ -50,8 +50,8 @@ def _check_algo(name: str, value: Any) -> Optional[QuantAlgo]:
     try:
         return QuantAlgo(value.upper())
     except ValueError:
-        listed = ", ".join(algo.value for algo in QuantAlgo)
-        raise UnsupportedError(f"{name}: expected one of {listed}, got {short(value)}", name) from None
+        _octavo.parse_quant_algo(short(value), name)  # refuses it with the list of those that it runs
+        raise
 
 
 def _algo() -> Any:
@@ -64,14 +64,16 @@ class QuantConfig(Config):
     quant_algo: of the linears. kv_cache_quant_algo: None or FP8, with calibrated K and V scales.
     exclude_modules: names of modules that stay in 16 bit, with ``*`` and ``?``; one without them also
     covers the modules below it.
+    clamp_val, use_meta_recipe: of FP8_PER_CHANNEL_PER_TOKEN. The lower and the upper end that inputs are
+    brought between; Meta's recipe, which leaves attention and the first and last layer in 16 bit.
     """
 
     quant_algo: Optional[QuantAlgo] = _algo()
     kv_cache_quant_algo: Optional[QuantAlgo] = _algo()
     group_size: int = hint(128)
     smoothquant_val: float = hint(0.5)
-    clamp_val: Optional[list[float]] = only(None)
-    use_meta_recipe: bool = only(False)
+    clamp_val: Optional[list[float]] = ends()
+    use_meta_recipe: bool = boolean(False)
     has_zero_point: bool = only(False)
     pre_quant_scale: bool = only(False)
     exclude_modules: Optional[list[str]] = texts()
