@@ -47,7 +47,6 @@ NOT_MET = {
     "C16, F10": "a GPU runs one rank; the ranks of the CPU are in tests/pipeline and tests/builder",
     "T10, T13-T17": "no chat without the server; a plain prompt is parsed as the tokenizers package does",
     "T11": "needs a text of 2^31 tokens; counts are int64_t throughout",
-    "S25": "codes and scales alone do not show an inverted scale; the declared quant_method decides",
     "D7, D14 ranks": "ranks and thread counts are in tests/pipeline",
     "D18": "as S31",
     "E2, E6": "rank files of two builds are mixed in tests/runtime; one device type",

@@ -100,7 +100,7 @@ def meaning_cases():
     yield c("11", "bos", fields(bos_token_id=272), r"config\.json: bos_token_id: expected an integer in \[0, 271\], got 272")
     yield c("12", "tied with a head of its own", fields(tie_word_embeddings=True), r"lm_head\.weight: expected none or the embedding where tie_word_embeddings is true")
     yield c("12", "no head", lambda models, folder: models["model"].edit_tensors(lm_head__weight=None), r"lm_head\.weight: expected \[272, 64\], got none")
-    for method in ("awq", "gptq", "bitsandbytes", "fp8"):
+    for method in ("awq", "gptq", "bitsandbytes"):
         yield c("13", method, fields(quantization_config={"quant_method": method}), rf'config\.json: quantization_config\.quant_method: "{method}" is not supported; supported: modelopt', 4)
     yield c("13", "no method", fields(quantization_config={}), r"quantization_config\.quant_method: missing")
     yield c("13", "another algorithm", fields(quantization_config={"quant_method": "modelopt", "quant_algo": "NVFP4"}), r'quant_algo: "NVFP4" is not supported; supported: FP8', 4)

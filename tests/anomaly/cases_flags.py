@@ -111,7 +111,7 @@ def meaning_cases():
     for name in ("n", "num_beams", "beam_width", "lora_dir", "guided_decoding", "draft_model_dir"):
         yield f("14", name, (*GENERATE, f"--{name}", "2"), rf"--{name}: not supported", 4)
     yield f("14", "stream with json", (*GENERATE, "--stream", "--json"), r"--stream takes one prompt and no --json")
-    for option in ("--export_format=compressed-tensors", "--qformat=int4_awq"):
+    for option in ("--export_format=gguf", "--qformat=nvfp4"):
         yield f("14", option, (*QUANTIZE, option), rf"{option.split('=')[0]}: expected .*, got \"{option.split('=')[1]}\"", 4)
     yield f("14", "--qformat=x", (*QUANTIZE, "--qformat=x"), r"--qformat: expected .*, got \"x\"", 4)
     yield f("14", "full_prec alone", (*QUANTIZE, "--qformat=full_prec"), r"--qformat full_prec without --kv_cache_dtype fp8 would quantize nothing")

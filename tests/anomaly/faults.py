@@ -19,6 +19,7 @@ import cases_calibration
 import cases_config
 import cases_engine
 import cases_flags
+import cases_quantized
 import cases_safetensors
 import cases_shards
 import cases_signals
@@ -26,7 +27,7 @@ import cases_tokenizer
 import tiny_model
 
 MODULES = [cases_safetensors, cases_shards, cases_config, cases_tokenizer, cases_calibration, cases_flags,
-           cases_engine]
+           cases_engine, cases_quantized]
 WALL_LIMIT_S = 180  # a hang; a busy machine is no fault
 PROGRAM_MEGABYTES = 64  # stacks of threads and what libraries keep
 MESSAGE_LIMIT = 1100  # bytes: 1 KiB and "error: "
@@ -41,6 +42,8 @@ class Fixtures:
         tiny_model.make_model(self.folder / "model")
         common = [octavo, "quantize", "--model_dir", "model", "--calib_size", "2", "--calib_max_seq_length", "16"]
         self._run(common + ["--output_dir", "quantized", "--kv_cache_dtype", "fp8"])
+        for name, qformat in cases_quantized.FIXTURES.items():
+            self._run(common + ["--output_dir", name, "--qformat", qformat])
         self._run([octavo, "build", "--checkpoint_dir", "quantized", "--output_dir", "engine", "--max_batch_size", "4"])
 
     def _run(self, command):
@@ -116,7 +119,7 @@ def left_problems(case, before, folder):
 def run_case(case, fixtures, folder):
     folder = Path(folder)
     models = {}
-    for name in ("model", "quantized", "engine"):
+    for name in ("model", "quantized", "engine", *cases_quantized.FIXTURES):
         if name in case.uses:
             models[name] = tiny_model.copy_model(fixtures.folder / name, folder / name)
     case.make(models, folder)
