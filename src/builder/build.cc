@@ -240,6 +240,16 @@ std::vector<Blueprint::Weight> list_weights(const Draft& draft) {
   return weights;
 }
 
+// A device that cannot hold the weights is no device to measure on, and measuring large linears
+// takes minutes.
+void require_memory(int64_t weight_bytes, const Device& device) {
+  const int64_t free = device.free_memory();
+  if (weight_bytes <= free) return;
+  throw Error(ErrorCategory::kOutOfMemory,
+              fmt::format("the weights need {} bytes, {} has {} free", weight_bytes,
+                          device.properties().name, free));
+}
+
 }  // namespace
 
 int64_t Blueprint::weight_bytes() const {
@@ -297,6 +307,7 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
   std::optional<KernelTimer> own_timer;
   if (timer == nullptr && device != nullptr && device->has_graphs())
     timer = &own_timer.emplace(*device);
+  if (timer != nullptr) require_memory(blueprint.weight_bytes(), *device);
   const BuildTarget target{
       .kernels = device == nullptr ? KernelTarget(resolved_device(options)) : KernelTarget(*device),
       .deterministic = options.deterministic,

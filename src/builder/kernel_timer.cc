@@ -14,8 +14,9 @@
 namespace octavo {
 namespace {
 
-constexpr int kReplays = 5;
-constexpr int64_t kCalls = 6;    // in a graph, at least
+constexpr size_t kReplays = 5;
+constexpr double kEnoughUs = 60e3;  // of one kernel's replays: large products need fewer
+constexpr int64_t kCalls = 6;       // in a graph, at least
 constexpr int64_t kCopies = 64;  // of a weight, at most: small ones take little time, cold or not
 constexpr int64_t kAlignment = 1024;
 constexpr int64_t kPatternBytes = int64_t{4} << 20;
@@ -113,11 +114,13 @@ double KernelTimer::time_one(const Kernel& kernel, const std::string& tactic,
   run();
   const std::unique_ptr<DeviceGraph> graph = device_.capture(run);
   std::vector<double> times;
-  for (int i = 0; i < kReplays; ++i) {
+  double measured_us = 0;
+  while (times.size() < 2 || (times.size() < kReplays && measured_us < kEnoughUs)) {
     device_.synchronize();
     const double start = microseconds();
     graph->launch();
     device_.synchronize();
+    measured_us += microseconds() - start;
     times.push_back((microseconds() - start) / static_cast<double>(calls));
   }
   return *std::min_element(times.begin() + 1, times.end());

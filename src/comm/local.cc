@@ -53,6 +53,7 @@ class LocalGroup::Member final : public Communicator {
   // all have finished theirs.
   template <typename Work>
   void meet(std::string_view call, const TensorView& x, const TensorView& y, const Work& work);
+  void refuse_mismatch(std::string_view call);
   std::vector<TensorView> shown_x();
 
   LocalGroup& group_;
@@ -84,16 +85,26 @@ void LocalGroup::Member::barrier(std::string_view call) {
 template <typename Work>
 void LocalGroup::Member::meet(std::string_view call, const TensorView& x, const TensorView& y,
                               const Work& work) {
-  const Slot& first = stage().slots.front();
   stage().slots[index()] = {x, y};
   barrier(call);
-  if (first.x.shape != x.shape || first.x.dtype != x.dtype || first.y.shape != y.shape) {
-    throw Error(ErrorCategory::kInternal,
-                fmt::format("[{}] rank {}: x is {}, that of the first rank of its stage is {}",
-                            call, place_.rank, to_string(x.shape), to_string(first.x.shape)));
-  }
+  refuse_mismatch(call);
   work();
   barrier(call);
+}
+
+// All ranks refuse alike: none may touch a matrix whose owner has left.
+void LocalGroup::Member::refuse_mismatch(std::string_view call) {
+  const std::vector<Slot>& slots = stage().slots;
+  const Slot& first = slots.front();
+  for (size_t i = 1; i < slots.size(); ++i) {
+    const TensorView& x = slots[i].x;
+    if (first.x.shape == x.shape && first.x.dtype == x.dtype && first.y.shape == slots[i].y.shape)
+      continue;
+    throw Error(ErrorCategory::kInternal,
+                fmt::format("[{}] rank {}: x is {}, that of the first rank of its stage is {}",
+                            call, place_.rank - place_.index() + static_cast<int64_t>(i),
+                            to_string(x.shape), to_string(first.x.shape)));
+  }
 }
 
 std::vector<TensorView> LocalGroup::Member::shown_x() {
