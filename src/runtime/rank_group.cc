@@ -77,6 +77,7 @@ struct RankGroup::Threads {
   std::shared_ptr<const Job> job;
   uint64_t generation = 0;
   bool stopping = false;
+  bool failed = false;  // known to whoever drives the ranks
   std::atomic<int64_t> running{0};
   std::atomic<int64_t> alive{0};
 };
@@ -173,6 +174,7 @@ void RankGroup::Threads::wait_until(const std::function<bool()>& done) {
       return done();
     });
   } catch (...) {
+    failed = true;
     for (const auto& rank : ranks) rank->abort();
     throw;
   }
@@ -181,7 +183,7 @@ void RankGroup::Threads::wait_until(const std::function<bool()>& done) {
 // Ranks that return in time are joined; one that does not is left alone with what it uses.
 void RankGroup::Threads::stop() {
   constexpr std::chrono::milliseconds kPatience{500};  // whoever has failed is not waited for twice
-  const auto patience = group.failure().empty() ? stall_limit : kPatience;
+  const auto patience = failed || !group.failure().empty() ? kPatience : stall_limit;
   group.fail(0, "the engine was closed");  // whoever still waits for another rank gives up
   {
     const std::lock_guard lock(mutex);

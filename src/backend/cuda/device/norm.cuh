@@ -1,5 +1,5 @@
-// Pieces of an RMS norm: sums of squares, the factor of a row, and its elements as they are
-// written. SPDX-License-Identifier: Apache-2.0
+// Pieces of an RMS norm: squares, the factor of a row, and its elements as they are written.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "backend/cuda/device/reduce/block.cuh"
