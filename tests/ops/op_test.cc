@@ -47,6 +47,11 @@ OperandSpec copies_of(int64_t columns, DType dtype = DType::kBF16) {
 CallSpec good_composed(Op op) {
   const OperandSpec choices = rows_of(2, DType::kI32), offsets = vector_of(9, DType::kI32);
   switch (op) {
+    case Op::kAllReduceAddRmsNorm:
+      return {op,
+              ReduceNormParams{.ranks = 4},
+              {rows_of(256), rows_of(256), vector_of(256), scale()},
+              {rows_of(256), rows_of(256, DType::kE4M3)}};
     case Op::kLinearSwiglu:
       return {op,
               LinearParams{{64, 64}},
@@ -152,11 +157,6 @@ CallSpec good(Op op) {
       return {op, {}, {x}, {}};
     case Op::kRecv:
       return {op, RecvParams{256}, {}, {x}};
-    case Op::kAllReduceAddRmsNorm:
-      return {op,
-              ReduceNormParams{.ranks = 4},
-              {x, x, vector_of(256), scale()},
-              {x, rows_of(256, DType::kE4M3)}};
     default:
       return good_composed(op);
   }
