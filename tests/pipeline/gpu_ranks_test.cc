@@ -120,7 +120,7 @@ KernelRegistry faulty_registry() {
 TEST(GpuRankFaults, ARankThatThrowsOrStallsEndsAllByName) {
   OCTAVO_REQUIRE_TWO_GPUS();
   const KernelRegistry registry = faulty_registry();
-  const ModelDir model = model_of({RankedModel::kPocketLlama});
+  const ModelDir model = model_of({"", RankedModel::kPocketLlama});
   for (const auto& [how, message] :
        {std::pair{Fault::kThrow, "rank 1 failed: planted"}, {Fault::kStall, "rank 1 stalled"}}) {
     for (const auto& [tp, pp] : {std::pair{2, 1}, {1, 2}}) {
