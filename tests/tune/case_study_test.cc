@@ -42,8 +42,9 @@ TEST(CaseStudyRows, RoundTripThroughJson) {
   const CaseStudyRow before = row("fp8-kv", 12000.5, 2.25);
   const CaseStudyRow after = case_study_row_from(to_json(before), "f");
   EXPECT_EQ(to_json(after), to_json(before));
-  for (const auto& [key, value] : to_json(before).items()) {
-    nlohmann::json broken = to_json(before);
+  const nlohmann::json whole = to_json(before);
+  for (const auto& [key, value] : whole.items()) {
+    nlohmann::json broken = whole;
     broken.erase(key);
     EXPECT_THROW(case_study_row_from(broken, "f"), Error) << key;
   }
