@@ -123,7 +123,7 @@ def number_cases():
     yield d("11", "huge weights of an unused row", with_good(lambda models, folder: models["model"].edit_tensor_map(
         {"lm_head.weight": ("BF16", [272, 64], bf16([3e38]) * (272 * 64))})), r"linears quantized", 0, (*CALIBRATE, "--quantize_lm_head"), after=scales_are_valid)
     yield d("15", "inner size 37", with_good(odd_sizes), r"linears quantized", 0, after=scales_are_valid)
-    yield Case("D17", "unset scale", scale(-3.4028234663852886e38), BUILD_QUANTIZED, 3, r"weight_scale: expected a finite positive scale, got -3\.4", uses=("quantized",))
+    yield Case("D17", "unset scale", scale(-3.4028234663852886e38), BUILD_QUANTIZED, 3, r"weight_scale: expected finite positive scales, got -3\.4", uses=("quantized",))
     for pattern, code, message in (("*", 2, r"--exclude_modules leaves no linear to quantize"), ("nothing*", 0, r'"nothing\*" matches no module')):
         yield d("9", f"exclude {pattern}", good, message, code, (*CALIBRATE, "--exclude_modules", pattern))
 
