@@ -15,8 +15,8 @@ namespace octavo {
 namespace {
 
 constexpr size_t kReplays = 5;
-constexpr double kEnoughUs = 60e3;  // of one kernel's replays: large products need fewer
-constexpr int64_t kCalls = 6;       // in a graph, at least
+constexpr double kEnoughUs = 60e3;  // of a kernel's replays: large products need fewer
+constexpr int64_t kLeastCalls = 6;  // in a graph
 constexpr int64_t kCopies = 64;  // of a weight, at most: small ones take little time, cold or not
 constexpr int64_t kAlignment = 1024;
 constexpr int64_t kPatternBytes = int64_t{4} << 20;
@@ -81,49 +81,88 @@ TensorView KernelTimer::random_tensor(const Problem::Operand& operand, int64_t& 
   return view;
 }
 
-double KernelTimer::time_one(const Kernel& kernel, const std::string& tactic,
-                             const Problem& problem) {
-  const int64_t weight_bytes = bytes_of(problem.inputs[1]);
-  const int64_t copies =
-      std::min(kCopies, 1 + 3 * device_.properties().l2_bytes / std::max<int64_t>(weight_bytes, 1));
-  int64_t needed = copies * weight_bytes;
-  for (const Problem::Operand& operand : problem.inputs) needed += bytes_of(operand);
-  for (const Problem::Operand& operand : problem.outputs) needed += bytes_of(operand);
-  const int64_t workspace_bytes = kernel.workspace == nullptr ? 0 : kernel.workspace(problem);
-  reserve(needed + workspace_bytes + kAlignment);
-  int64_t offset = 0;
+struct KernelTimer::Bench {
   std::vector<TensorView> inputs, outputs;
-  for (const Problem::Operand& operand : problem.inputs)
-    inputs.push_back(random_tensor(operand, offset));
-  for (const Problem::Operand& operand : problem.outputs)
-    outputs.push_back(random_tensor(operand, offset));
-  std::byte* const weights = memory_.get() + offset;
-  const LaunchContext context{
-      .pool = device_.pool(),
-      .stream = device_.stream(),
-      .workspace = {weights + copies * weight_bytes, static_cast<size_t>(workspace_bytes)},
-      .tactic = tactic};
-  const int64_t calls = std::max(copies, kCalls);
-  device_.activate();
-  const auto run = [&] {
-    for (int64_t i = 0; i < calls; ++i) {
-      inputs[1].data = weights + i % copies * weight_bytes;
-      kernel.run({.inputs = inputs, .outputs = outputs, .params = &problem.params}, context);
+  std::byte* weights = nullptr;  // `copies` of them, a graph's calls take turns
+  int64_t weight_bytes = 0;
+  int64_t copies = 1;
+  std::span<std::byte> workspace;
+};
+
+// What a graph repeats. It owns what it needs but for the problem and its operands.
+struct KernelTimer::Calls {
+  const Kernel& kernel;
+  const Problem& problem;
+  const Bench& bench;
+  std::string tactic;
+  LaunchContext context;
+
+  int64_t count() const { return std::max(bench.copies, kLeastCalls); }
+
+  void operator()() const {
+    std::vector<TensorView> inputs = bench.inputs;
+    LaunchContext where = context;
+    where.tactic = tactic;
+    for (int64_t i = 0; i < count(); ++i) {
+      inputs[1].data = bench.weights + i % bench.copies * bench.weight_bytes;
+      where.programmatic_launch = i > 0 && kernel.traits.programmatic;
+      kernel.run({.inputs = inputs, .outputs = bench.outputs, .params = &problem.params}, where);
     }
-  };
-  run();
-  const std::unique_ptr<DeviceGraph> graph = device_.capture(run);
-  std::vector<double> times;
-  double measured_us = 0;
-  while (times.size() < 2 || (times.size() < kReplays && measured_us < kEnoughUs)) {
-    device_.synchronize();
-    const double start = microseconds();
-    graph->launch();
-    device_.synchronize();
-    measured_us += microseconds() - start;
-    times.push_back((microseconds() - start) / static_cast<double>(calls));
   }
-  return *std::min_element(times.begin() + 1, times.end());
+};
+
+struct KernelTimer::Trial {
+  KernelTime time;
+  int64_t calls = 1;
+  std::unique_ptr<DeviceGraph> graph;
+};
+
+KernelTimer::Bench KernelTimer::make_bench(const Problem& problem,
+                                           std::span<const Kernel* const> candidates) {
+  Bench bench;
+  bench.weight_bytes = bytes_of(problem.inputs[1]);
+  bench.copies = std::min(
+      kCopies, 1 + 3 * device_.properties().l2_bytes / std::max<int64_t>(bench.weight_bytes, 1));
+  int64_t workspace_bytes = 0;
+  for (const Kernel* kernel : candidates) {
+    if (kernel->workspace != nullptr)
+      workspace_bytes = std::max(workspace_bytes, kernel->workspace(problem));
+  }
+  int64_t bytes = bench.copies * bench.weight_bytes;
+  for (const Problem::Operand& operand : problem.inputs) bytes += bytes_of(operand);
+  for (const Problem::Operand& operand : problem.outputs) bytes += bytes_of(operand);
+  reserve(bytes + workspace_bytes + kAlignment);
+  int64_t offset = 0;
+  for (const Problem::Operand& operand : problem.inputs)
+    bench.inputs.push_back(random_tensor(operand, offset));
+  for (const Problem::Operand& operand : problem.outputs)
+    bench.outputs.push_back(random_tensor(operand, offset));
+  bench.weights = memory_.get() + offset;
+  bench.workspace = {bench.weights + bench.copies * bench.weight_bytes,
+                     static_cast<size_t>(workspace_bytes)};
+  return bench;
+}
+
+// A graph for each tactic; none where the kernel cannot run after all.
+std::vector<KernelTimer::Trial> KernelTimer::capture(const Kernel& kernel, const Problem& problem,
+                                                     const Bench& bench) {
+  std::vector<std::string> tactics;
+  if (kernel.tactics != nullptr) tactics = kernel.tactics(problem);
+  if (tactics.empty()) tactics.emplace_back();
+  const LaunchContext context{
+      .pool = device_.pool(), .stream = device_.stream(), .workspace = bench.workspace};
+  std::vector<Trial> trials;
+  for (const std::string& tactic : tactics) {
+    const Calls calls{kernel, problem, bench, tactic, context};
+    try {
+      calls();
+      trials.push_back(
+          {{.kernel = &kernel, .tactic = tactic}, calls.count(), device_.capture(calls)});
+    } catch (const Error& error) {
+      if (error.category() != ErrorCategory::kUnsupported) throw;
+    }
+  }
+  return trials;
 }
 
 // Empty where a candidate is missing: it may be newer than the record.
@@ -159,22 +198,31 @@ void KernelTimer::record(const std::string& problem, std::span<const Kernel* con
   records_->set(problem, std::move(records));
 }
 
+// The least of a few rounds; the first warms up.
 std::vector<KernelTime> KernelTimer::measure(const Problem& problem,
                                              std::span<const Kernel* const> candidates) {
-  std::vector<KernelTime> times;
+  device_.activate();
+  const Bench bench = make_bench(problem, candidates);
+  std::vector<Trial> trials;
   for (const Kernel* kernel : candidates) {
-    try {
-      std::vector<std::string> tactics;
-      if (kernel->tactics != nullptr) tactics = kernel->tactics(problem);
-      if (tactics.empty()) tactics.emplace_back();
-      for (std::string& tactic : tactics) {
-        const double us = time_one(*kernel, tactic, problem);
-        times.push_back({.kernel = kernel, .tactic = std::move(tactic), .us = us});
-      }
-    } catch (const Error& error) {
-      if (error.category() != ErrorCategory::kUnsupported) throw;
+    for (Trial& trial : capture(*kernel, problem, bench)) trials.push_back(std::move(trial));
+  }
+  double measured_us = 0;
+  const double enough_us = kEnoughUs * static_cast<double>(trials.size());
+  for (size_t round = 0; round < 2 || (round < kReplays && measured_us < enough_us); ++round) {
+    for (Trial& trial : trials) {
+      device_.synchronize();
+      const double start = microseconds();
+      trial.graph->launch();
+      device_.synchronize();
+      const double us = microseconds() - start;
+      measured_us += us;
+      const double of_call = us / static_cast<double>(trial.calls);
+      trial.time.us = round < 2 ? of_call : std::min(trial.time.us, of_call);
     }
   }
+  std::vector<KernelTime> times;
+  for (Trial& trial : trials) times.push_back(std::move(trial.time));
   return times;
 }
 

@@ -17,12 +17,14 @@ namespace octavo {
 struct KernelTime {
   const Kernel* kernel = nullptr;
   std::string tactic;  // of the kernel; empty: its own choice
-  double us = 0;       // of one call, weights cold
+  double us = 0;       // of one call in a row of them, weights cold
 };
 
-// Linears alone are measured, and what competes with a fusion: their candidates differ with every
-// size, where those of the other ops are ranked. Results are kept, so that equal calls of all
-// layers and plans are measured once.
+// Kernels are measured as a step runs them: in a graph, joined by programmatic launches where they
+// take part in these, and in turns, so that a GPU at its power limit is as warm for each. Linears
+// alone are measured, and what competes with a fusion: their candidates differ with every size,
+// where those of the other ops are ranked. Results are kept, so that equal calls of all layers and
+// plans are measured once.
 class KernelTimer {
  public:
   // `records`: asked before anything is measured, and told what was; may be null.
@@ -47,7 +49,12 @@ class KernelTimer {
               std::span<const KernelTime> times) const;
   std::vector<KernelTime> measure(const Problem& problem,
                                   std::span<const Kernel* const> candidates);
-  double time_one(const Kernel& kernel, const std::string& tactic, const Problem& problem);
+  struct Bench;  // the operands of a problem in memory, and how often a weight is repeated there
+  struct Calls;
+  struct Trial;
+
+  Bench make_bench(const Problem& problem, std::span<const Kernel* const> candidates);
+  std::vector<Trial> capture(const Kernel& kernel, const Problem& problem, const Bench& bench);
   TensorView random_tensor(const Problem::Operand& operand, int64_t& offset);
   void reserve(int64_t bytes);
 

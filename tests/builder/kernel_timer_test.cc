@@ -42,6 +42,14 @@ void pause_by_tactic(const Operands&, const LaunchContext& context) {
 }
 const Kernel kTunable = {"tunable", Op::kLinear, {}, any, nullptr, pause_by_tactic, two_tactics};
 
+int joined = 0, alone = 0;
+void count_launches(const Operands&, const LaunchContext& context) {
+  ++(context.programmatic_launch ? joined : alone);
+}
+const Kernel kJoining = {"joining", Op::kLinear, {.programmatic = true},
+                         any,       nullptr,     count_launches};
+const Kernel kSeparate = {"separate", Op::kLinear, {}, any, nullptr, count_launches};
+
 Problem linear(int64_t rows) {
   Problem problem{.op = Op::kLinear, .params = LinearParams{{32, 32}}};
   problem.inputs = {{{rows, 16}, DType::kE4M3, true},
@@ -86,6 +94,17 @@ TEST_F(KernelTimerTest, EveryTacticIsMeasured) {
   ASSERT_EQ(times.size(), 2u);
   EXPECT_EQ(times[0].tactic, "quick");
   EXPECT_EQ(times[1].tactic, "slow");
+}
+
+TEST_F(KernelTimerTest, KernelsAreJoinedAsInAStep) {
+  const Kernel* candidates[] = {&kJoining};
+  timer_.time(linear(6), candidates);
+  EXPECT_GT(joined, 0);
+  EXPECT_GT(alone, 0);  // the first of a graph
+  joined = 0;
+  const Kernel* separate[] = {&kSeparate};
+  timer_.time(linear(7), separate);
+  EXPECT_EQ(joined, 0);
 }
 
 TEST_F(KernelTimerTest, ADeviceErrorIsNotSwallowed) {
