@@ -3,8 +3,10 @@
 //
 // step_bench MODEL_DIR [octavo's model options as NAME=VALUE …]: dummy weights; prints one JSON
 // object. Options: device, qformat, kv_cache_dtype, context, batch (a list), prefill (a list),
-// tokens_per_block, low_latency_gemm_plugin, gemm_swiglu_plugin, tp_size, pp_size, reduce_fusion,
-// steps (that are timed; few where a profiler looks on).
+// tokens_per_block, low_latency_gemm_plugin, gemm_swiglu_plugin, use_fp8_context_fmha, tp_size,
+// pp_size, reduce_fusion, steps (that are timed; few where a profiler looks on), rest_ms (before
+// each prompt: one after the other they heat a GPU to its power limit, which prompts between other
+// steps do not).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,6 +15,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <thread>
 #include <vector>
 
 #include "api/model_source.h"
@@ -68,9 +71,10 @@ class StepBench {
   }
 
   // Milliseconds from the launch of a prompt to its first token, the median.
-  double prefill(int64_t tokens) {
+  double prefill(int64_t tokens, std::chrono::milliseconds rest) {
     std::vector<double> times;
     for (int i = 0; i < kWarmSteps + std::min(kPrompts, steps_); ++i) {
+      std::this_thread::sleep_for(rest);
       const double start = now();
       run(prefill_step(tokens));
       if (i >= kWarmSteps) times.push_back(1e3 * (now() - start));
@@ -147,6 +151,8 @@ void run(const std::string& model_dir, Settings settings) {
   config.plugin_config.reduce_fusion = setting("reduce_fusion", "disable") == "enable";
   config.tokens_per_block = std::stoll(setting("tokens_per_block", "64"));
   config.plugin_config.gemm_swiglu_plugin = setting("gemm_swiglu_plugin", "disable");
+  config.plugin_config.use_fp8_context_fmha =
+      setting("use_fp8_context_fmha", "disable") == "enable";
   config.plugin_config.low_latency_gemm_plugin =
       setting("low_latency_gemm_plugin", options.qformat == "fp8" ? "fp8" : "disable");
   ThreadPool pool;
@@ -158,6 +164,7 @@ void run(const std::string& model_dir, Settings settings) {
                                    {"device", model.device->properties().name},
                                    {"load_s", now() - start}};
   const int steps = std::max(1, std::stoi(setting("steps", std::to_string(kSteps).c_str())));
+  const std::chrono::milliseconds rest(std::stoi(setting("rest_ms", "0")));
   StepBench bench(model, context, steps, config.max_batch_size, config.max_num_tokens);
   report["start_s"] = now() - start;
   for (const int64_t batch : batches) {
@@ -167,7 +174,7 @@ void run(const std::string& model_dir, Settings settings) {
     fmt::print(stderr, "{}\n", report["decode"].back().dump());
   }
   for (const int64_t tokens : prompts) {
-    report["prefill"].push_back({{"tokens", tokens}, {"ms", bench.prefill(tokens)}});
+    report["prefill"].push_back({{"tokens", tokens}, {"ms", bench.prefill(tokens, rest)}});
     fmt::print(stderr, "{}\n", report["prefill"].back().dump());
   }
   fmt::print("{}\n", report.dump());
