@@ -1,8 +1,13 @@
 # The CUDA toolkit, where it is: sets OCTAVO_HAS_CUDA. With OCTAVO_CUDA=AUTO its absence leaves the
-# CUDA backend out; with ON it is an error.
+# CUDA backend out; with ON it is an error. EMULATED compiles it for the emulated device of
+# tests/emulator, with the toolkit's headers alone.
 set(OCTAVO_HAS_CUDA OFF)
 set(OCTAVO_CUDA_ARCHITECTURES 90a CACHE STRING "GPU architectures, as CMAKE_CUDA_ARCHITECTURES")
-if(NOT OCTAVO_CUDA STREQUAL "OFF")
+if(OCTAVO_CUDA STREQUAL "EMULATED")
+  find_package(CUDAToolkit REQUIRED)
+  find_package(Python3 REQUIRED COMPONENTS Interpreter)
+  set(OCTAVO_HAS_CUDA ON)
+elseif(NOT OCTAVO_CUDA STREQUAL "OFF")
   include(CheckLanguage)
   find_program(OCTAVO_NVCC nvcc HINTS ENV CUDA_HOME /usr/local/cuda PATH_SUFFIXES bin)
   if(OCTAVO_NVCC AND NOT CMAKE_CUDA_COMPILER)

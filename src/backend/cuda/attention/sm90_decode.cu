@@ -15,6 +15,7 @@
 #include "backend/cuda/device/ptx/mbarrier.cuh"
 #include "backend/cuda/device/ptx/memory.cuh"
 #include "backend/cuda/device/ptx/tma.cuh"
+#include "backend/cuda/device/ptx/warpgroup.cuh"
 #include "backend/cuda/device/vector.cuh"
 #include "backend/cuda/tensor_map.h"
 
@@ -281,9 +282,7 @@ class Merger {
 
  private:
   // One barrier of the consumers alone.
-  __device__ __forceinline__ static void sync_consumers() {
-    asm volatile("bar.sync 1, %0;" ::"n"(kMathThreads) : "memory");
-  }
+  __device__ __forceinline__ static void sync_consumers() { device::wait_named(1, kMathThreads); }
 
   __device__ __forceinline__ float largest_of(int head) const {
     float largest = shared_.largest[0][head];

@@ -72,13 +72,6 @@ __device__ __forceinline__ void transpose_quad(uint32_t (&words)[4]) {
   }
 }
 
-// Within 2 ulp; 0 for -inf.
-__device__ __forceinline__ float exp2_approximate(float value) {
-  float result;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(value));
-  return result;
-}
-
 // exp2(value - largest) that is 0 where nothing was seen (both are -inf).
 __device__ __forceinline__ float weight_of(float value, float largest) {
   return largest == -INFINITY ? 0.0f : exp2_approximate(value - largest);

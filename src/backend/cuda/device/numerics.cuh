@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "backend/cuda/device/ptx/convert.cuh"
+
 namespace octavo::device {
 
 struct e4m3_t {  // a code, as stored
@@ -27,13 +29,6 @@ __device__ __forceinline__ float round_to<float>(float value) {
 template <>
 __device__ __forceinline__ __nv_bfloat16 round_to<__nv_bfloat16>(float value) {
   return __float2bfloat16_rn(value);
-}
-
-// Two codes, `low` in the low byte: nearest even, saturating to ±448; every NaN becomes 0x7F.
-__device__ __forceinline__ uint32_t encode_e4m3x2(float low, float high) {
-  uint16_t codes;
-  asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(codes) : "f"(high), "f"(low));
-  return codes;
 }
 
 // Four codes of values × inverse; every NaN becomes 0x7F.
@@ -58,32 +53,6 @@ __device__ __forceinline__ e4m3_t quantize_e4m3(float value, float inverse) {
   return {static_cast<uint8_t>(code | (__float_as_uint(value) >> 24 & 0x80u))};
 }
 
-// Exact: the two low codes of `codes` as half2, and the two high ones.
-__device__ __forceinline__ uint32_t decode_low_half2(uint32_t codes) {
-  uint32_t halves;
-  asm("{\n .reg .b16 low, high;\n mov.b32 {low, high}, %1;\n"
-      " cvt.rn.f16x2.e4m3x2 %0, low;\n}"
-      : "=r"(halves)
-      : "r"(codes));
-  return halves;
-}
-__device__ __forceinline__ uint32_t decode_high_half2(uint32_t codes) {
-  uint32_t halves;
-  asm("{\n .reg .b16 low, high;\n mov.b32 {low, high}, %1;\n"
-      " cvt.rn.f16x2.e4m3x2 %0, high;\n}"
-      : "=r"(halves)
-      : "r"(codes));
-  return halves;
-}
-
-__device__ __forceinline__ float decode_e4m3(uint8_t code) {
-  const uint32_t halves = decode_low_half2(code);
-  float value;
-  asm("{\n .reg .b16 low, high;\n mov.b32 {low, high}, %1;\n cvt.f32.f16 %0, low;\n}"
-      : "=f"(value)
-      : "r"(halves));
-  return value;
-}
 __device__ __forceinline__ float to_float(e4m3_t value) { return decode_e4m3(value.bits); }
 
 // 1 / scale, the reciprocal rounded once (numerics/scale.h).

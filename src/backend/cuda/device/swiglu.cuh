@@ -2,14 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "backend/cuda/device/ptx/convert.cuh"
+
 namespace octavo::device {
 
 // The reciprocal is within 1 ulp, and 0 where e^-gate exceeds 2^126: there the result is below
 // 2^-119 |up| anyway. -inf × 0 is the NaN that it should be.
 __device__ __forceinline__ float swiglu(float gate, float up) {
-  float sigmoid;
-  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(sigmoid) : "f"(1.0f + __expf(-gate)));
-  return gate * sigmoid * up;
+  return gate * reciprocal_approximate(1.0f + __expf(-gate)) * up;
 }
 
 }  // namespace octavo::device

@@ -306,7 +306,7 @@ struct Consumer {
   // where the compiler would find no registers for it.
   static __device__ __forceinline__ uint32_t swiglu_codes(uint32_t gates, uint32_t ups,
                                                           float inverse) {
-    asm volatile("" : "+r"(gates), "+r"(ups));
+    device::pin(gates, ups);
     const float low = device::swiglu(__uint_as_float(gates << 16), __uint_as_float(ups << 16));
     const float high =
         device::swiglu(__uint_as_float(gates & 0xFFFF0000u), __uint_as_float(ups & 0xFFFF0000u));
@@ -325,8 +325,7 @@ struct Consumer {
         const uint32_t codes =
             swiglu_codes(outputs[eight][half], outputs[eight + Cut::kEights / 2][half], inverse);
         const uint32_t to = staged(lane() / 4 + 8 * half, i / 2) + i % 2 * 8 + lane() % 4 * 2;
-        asm volatile("st.shared.u16 [%0], %1;" ::"r"(to), "h"(static_cast<uint16_t>(codes))
-                     : "memory");
+        device::store_shared_2(to, static_cast<uint16_t>(codes));
       }
     }
   }

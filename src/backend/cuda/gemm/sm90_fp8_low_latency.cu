@@ -11,6 +11,7 @@
 #include "backend/cuda/device/ptx/mbarrier.cuh"
 #include "backend/cuda/device/ptx/memory.cuh"
 #include "backend/cuda/device/ptx/tma.cuh"
+#include "backend/cuda/device/ptx/warpgroup.cuh"
 #include "backend/cuda/device/ptx/wgmma.cuh"
 #include "backend/cuda/gemm/low_latency.h"
 #include "backend/cuda/tensor_map.h"
@@ -203,9 +204,7 @@ __device__ __forceinline__ void multiply_tile(float (&sum)[kTiles][kEights][4], 
   }
 }
 
-__device__ __forceinline__ void sync_consumers() {
-  asm volatile("bar.sync 1, %0;" ::"n"(kConsumers) : "memory");
-}
+__device__ __forceinline__ void sync_consumers() { device::wait_named(1, kConsumers); }
 
 // Adds the sums of both warpgroups, in shared memory.
 template <int kEights, int kTiles>

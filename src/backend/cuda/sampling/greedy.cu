@@ -57,13 +57,13 @@ __global__ void __launch_bounds__(kThreads) greedy_kernel(SampleArgs args, int c
   const int32_t index = blockIdx.x / cluster;
   const int32_t slot = args.rows[index].slot;
   if (slot < 0) return;
-  device::begin_cluster_sync();  // a peer's shared memory may be written once the peer has started
+  device::cluster_arrive();  // a peer's shared memory may be written once the peer has started
   device::ClusterPlace place{device::cluster_rank(), static_cast<uint32_t>(cluster)};
   const int32_t slice = (args.vocab_size + 4 * cluster - 1) / (4 * cluster) * 4;
   const int32_t first = min(slice * static_cast<int32_t>(place.rank), args.vocab_size);
   const int32_t end = min(first + slice, args.vocab_size);
   Largest largest = largest_of_slice<kVector>(args.logits + index * args.logits_stride, first, end);
-  device::end_cluster_sync();
+  device::cluster_wait();
   largest = device::cluster_merge(largest, parts, place);
   if (place.rank != 0 || threadIdx.x != 0) return;
   const bool error = largest.key == device::kBadPlace || device::value_of(largest.key) == -INFINITY;

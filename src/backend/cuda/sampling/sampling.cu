@@ -73,19 +73,13 @@ class RowSampler {
   __device__ RowSampler(const SampleArgs& args, int32_t slice, Shared& shared, uint32_t* keys)
       : args_(args),
         shared_(shared),
-        row_(args.rows[blockIdx.x / cluster_size()]),
-        logits_(args.logits + blockIdx.x / cluster_size() * args.logits_stride),
-        place_{device::cluster_rank(), cluster_size()},
+        row_(args.rows[blockIdx.x / device::cluster_size()]),
+        logits_(args.logits + blockIdx.x / device::cluster_size() * args.logits_stride),
+        place_{device::cluster_rank(), device::cluster_size()},
         first_(static_cast<int32_t>(place_.rank) * slice),
         range_(slice / kWarps),
         slice_(keys),
         keys_(keys + threadIdx.x / 32 * range_ + threadIdx.x % 32 * 4) {}
-
-  __device__ static uint32_t cluster_size() {
-    uint32_t size;
-    asm("mov.u32 %0, %%cluster_nctaid.x;" : "=r"(size));
-    return size;
-  }
 
   __device__ void run() {
     if (row_.slot < 0) return;
@@ -93,9 +87,9 @@ class RowSampler {
       shared_.token = 0;
       shared_.num_found = 0;
     }
-    device::begin_cluster_sync();  // peers are written to once they have started
+    device::cluster_arrive();  // peers are written to once they have started
     Best best = load(true);
-    device::end_cluster_sync();
+    device::cluster_wait();
     best = device::cluster_merge(best, shared_.best, place_);
     largest_ = best.unmodified;
     if (best.key == device::kBadPlace || largest_ == -INFINITY) {

@@ -11,6 +11,11 @@ __device__ __forceinline__ uint32_t cluster_rank() {
   asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
   return rank;
 }
+__device__ __forceinline__ uint32_t cluster_size() {
+  uint32_t size;
+  asm volatile("mov.u32 %0, %%cluster_nctaid.x;" : "=r"(size));
+  return size;
+}
 
 // Writes of shared memory before it are seen by the whole cluster after it.
 __device__ __forceinline__ void cluster_sync() {
@@ -62,6 +67,21 @@ __device__ __forceinline__ float load_from_peer(uint32_t shared, uint32_t rank) 
       : "=f"(value)
       : "r"(shared), "r"(rank));
   return value;
+}
+
+// Seen by the peer after the next cluster barrier.
+__device__ __forceinline__ void store_in_cluster(uint32_t peer, uint32_t value) {
+  asm volatile("st.shared::cluster.u32 [%0], %1;" ::"r"(peer), "r"(value) : "memory");
+}
+
+// The value before.
+__device__ __forceinline__ uint32_t add_in_cluster(uint32_t peer, uint32_t value) {
+  uint32_t before;
+  asm volatile("atom.shared::cluster.add.u32 %0, [%1], %2;"
+               : "=r"(before)
+               : "r"(peer), "r"(value)
+               : "memory");
+  return before;
 }
 
 }  // namespace octavo::device

@@ -28,6 +28,15 @@ __device__ __forceinline__ uint4 load_shared_16(uint32_t address) {
   return value;
 }
 
+__device__ __forceinline__ void store_shared_2(uint32_t address, uint16_t value) {
+  asm volatile("st.shared.u16 [%0], %1;" ::"r"(address), "h"(value) : "memory");
+}
+
+// Keeps the compiler from computing anything of these values ahead of this point.
+__device__ __forceinline__ void pin(uint32_t& a, uint32_t& b) {
+  asm volatile("" : "+r"(a), "+r"(b));
+}
+
 // 16 bytes from global to shared memory; zeros where `present` is false. Neighbours up to 256 bytes
 // are brought into L2 along with them.
 __device__ __forceinline__ void copy_async_16(void* shared, const void* global, bool present) {

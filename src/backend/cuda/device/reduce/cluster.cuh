@@ -3,48 +3,26 @@
 #pragma once
 
 #include "backend/cuda/device/ptx/cluster.cuh"
+#include "backend/cuda/device/ptx/memory.cuh"
 
 namespace octavo::device {
 
 inline constexpr uint32_t kAllLanes = 0xFFFFFFFFu;
 inline constexpr int kMaxCluster = 8;
 
-// Halves of cluster_sync: work that touches no peer may stand between them.
-__device__ __forceinline__ void begin_cluster_sync() {
-  asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
-}
-__device__ __forceinline__ void end_cluster_sync() {
-  asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
-}
-
-// The address in the CTA of `rank` of what is at `own` in this CTA's shared memory.
-__device__ __forceinline__ uint32_t address_in_peer(const void* own, uint32_t rank) {
-  uint32_t peer;
-  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;"
-               : "=r"(peer)
-               : "r"(static_cast<uint32_t>(__cvta_generic_to_shared(own))), "r"(rank));
-  return peer;
-}
-
 // Writes whole words to a peer; seen there after the next cluster barrier.
 template <typename T>
 __device__ __forceinline__ void write_to_peer(T* own, uint32_t rank, const T& value) {
   static_assert(sizeof(T) % 4 == 0);
-  const uint32_t peer = address_in_peer(own, rank);
+  const uint32_t peer = peer_address(shared_address(own), rank);
   uint32_t words[sizeof(T) / 4];
   memcpy(words, &value, sizeof(T));
 #pragma unroll
-  for (uint32_t i = 0; i < sizeof(T) / 4; ++i)
-    asm volatile("st.shared::cluster.u32 [%0], %1;" ::"r"(peer + 4 * i), "r"(words[i]) : "memory");
+  for (uint32_t i = 0; i < sizeof(T) / 4; ++i) store_in_cluster(peer + 4 * i, words[i]);
 }
 
 __device__ __forceinline__ uint32_t add_in_peer(uint32_t* own, uint32_t rank, uint32_t value) {
-  uint32_t before;
-  asm volatile("atom.shared::cluster.add.u32 %0, [%1], %2;"
-               : "=r"(before)
-               : "r"(address_in_peer(own, rank)), "r"(value)
-               : "memory");
-  return before;
+  return add_in_cluster(peer_address(shared_address(own), rank), value);
 }
 
 template <typename T>
