@@ -2,12 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cuda_runtime_api.h>
 
-#include <atomic>
+#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <vector>
 
 #include "machine.h"
@@ -16,19 +17,13 @@
 
 namespace {
 
-using Work = std::vector<std::function<void()>>;
+using octavo::emulator::enqueue;
+using octavo::emulator::Stream;
+using octavo::emulator::stream_of;
+using octavo::emulator::Work;
 
 constexpr int kDevices = 1;
 constexpr size_t kMemoryBytes = size_t{4} << 30;
-
-struct Stream {
-  std::unique_ptr<Work> captured;
-};
-
-Stream& stream_of(cudaStream_t stream) {
-  static Stream of_null;
-  return stream == nullptr ? of_null : *reinterpret_cast<Stream*>(stream);
-}
 
 thread_local int current_device = 0;
 
@@ -40,6 +35,15 @@ struct Memory {
 Memory& memory() {
   static Memory all;
   return all;
+}
+
+struct Streams {
+  std::mutex mutex;
+  std::set<Stream*> all;
+};
+Streams& streams() {
+  static Streams known;
+  return known;
 }
 
 cudaError_t allocate(void** pointer, size_t bytes) {
@@ -65,22 +69,39 @@ cudaError_t release(void* pointer) {
   return cudaSuccess;
 }
 
-}  // namespace
-
-namespace octavo::emulator {
-
-void enqueue(cudaStream_t stream, std::function<void()> work) {
-  Stream& to = stream_of(stream);
-  if (to.captured != nullptr) {
-    to.captured->push_back(std::move(work));
-  } else {
-    work();
-  }
+// Whether the device may read it later: what is not its own is staged before a copy returns.
+bool is_own(const void* pointer) {
+  const std::lock_guard lock(memory().mutex);
+  auto after = memory().blocks.upper_bound(const_cast<void*>(pointer));
+  if (after == memory().blocks.begin()) return false;
+  --after;
+  return static_cast<const char*>(pointer) < static_cast<char*>(after->first) + after->second;
 }
 
-}  // namespace octavo::emulator
+cudaError_t synchronize_all() {
+  cudaError_t error = stream_of(nullptr).synchronize();
+  const std::lock_guard lock(streams().mutex);
+  for (Stream* stream : streams().all) {
+    const cudaError_t status = stream->synchronize();
+    if (error == cudaSuccess) error = status;
+  }
+  return error;
+}
 
-using octavo::emulator::enqueue;
+// Points in streams' work that others wait for.
+struct Event {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int recorded = 0, reached = 0;
+
+  void wait_for(int point) {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return reached >= point; });
+  }
+};
+Event& event_of(cudaEvent_t event) { return *reinterpret_cast<Event*>(event); }
+
+}  // namespace
 
 extern "C" {
 
@@ -127,7 +148,7 @@ cudaError_t cudaDriverGetVersion(int* version) {
   *version = CUDART_VERSION;
   return cudaSuccess;
 }
-cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
+cudaError_t cudaDeviceSynchronize() { return synchronize_all(); }
 cudaError_t cudaDeviceCanAccessPeer(int* can, int, int) {
   *can = 0;
   return cudaSuccess;
@@ -145,6 +166,8 @@ const char* cudaGetErrorName(cudaError_t error) {
       return "cudaErrorInvalidDevice";
     case cudaErrorInvalidValue:
       return "cudaErrorInvalidValue";
+    case cudaErrorLaunchFailure:
+      return "cudaErrorLaunchFailure";
     default:
       return "cudaErrorUnknown";
   }
@@ -159,6 +182,8 @@ const char* cudaGetErrorString(cudaError_t error) {
       return "invalid device ordinal";
     case cudaErrorInvalidValue:
       return "invalid argument";
+    case cudaErrorLaunchFailure:
+      return "unspecified launch failure";
     default:
       return "unknown error";
   }
@@ -182,24 +207,34 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   return cudaSuccess;
 }
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind) {
+  const cudaError_t error = stream_of(nullptr).synchronize();
   std::memmove(to, from, bytes);
-  return cudaSuccess;
+  return error;
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind,
                             cudaStream_t stream) {
-  enqueue(stream, [=] { std::memmove(to, from, bytes); });
-  return cudaSuccess;
+  if (is_own(from)) {
+    enqueue(stream, [=] { std::memmove(to, from, bytes); });
+  } else {
+    const auto* const first = static_cast<const std::byte*>(from);
+    enqueue(stream, [to, staged = std::vector<std::byte>(first, first + bytes)] {
+      std::memcpy(to, staged.data(), staged.size());
+    });
+  }
+  return is_own(to) ? cudaSuccess : stream_of(stream).synchronize();
 }
 cudaError_t cudaMemcpy2D(void* to, size_t to_pitch, const void* from, size_t from_pitch,
                          size_t width, size_t height, cudaMemcpyKind) {
+  const cudaError_t error = stream_of(nullptr).synchronize();
   for (size_t row = 0; row < height; ++row)
     std::memcpy(static_cast<char*>(to) + row * to_pitch,
                 static_cast<const char*>(from) + row * from_pitch, width);
-  return cudaSuccess;
+  return error;
 }
 cudaError_t cudaMemset(void* to, int value, size_t bytes) {
+  const cudaError_t error = stream_of(nullptr).synchronize();
   std::memset(to, value, bytes);
-  return cudaSuccess;
+  return error;
 }
 cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
   enqueue(stream, [=] { std::memset(to, value, bytes); });
@@ -207,26 +242,37 @@ cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stre
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = reinterpret_cast<cudaStream_t>(new Stream);
+  auto* const created = new Stream;
+  const std::lock_guard lock(streams().mutex);
+  streams().all.insert(created);
+  *stream = reinterpret_cast<cudaStream_t>(created);
   return cudaSuccess;
 }
 cudaError_t cudaStreamCreate(cudaStream_t* stream) { return cudaStreamCreateWithFlags(stream, 0); }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  delete reinterpret_cast<Stream*>(stream);
+  {
+    const std::lock_guard lock(streams().mutex);
+    streams().all.erase(&stream_of(stream));
+  }
+  delete &stream_of(stream);
   return cudaSuccess;
 }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return stream_of(stream).synchronize(); }
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  Event& awaited = event_of(event);
+  enqueue(stream, [&awaited, point = awaited.recorded] { awaited.wait_for(point); });
+  return cudaSuccess;
+}
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* data) {
   enqueue(stream, [=] { function(data); });
   return cudaSuccess;
 }
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
-  stream_of(stream).captured = std::make_unique<Work>();
+  stream_of(stream).begin_capture();
   return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
-  *graph = reinterpret_cast<cudaGraph_t>(stream_of(stream).captured.release());
+  *graph = reinterpret_cast<cudaGraph_t>(stream_of(stream).end_capture().release());
   return cudaSuccess;
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
@@ -234,8 +280,8 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
   *executable = reinterpret_cast<cudaGraphExec_t>(new Work(*reinterpret_cast<const Work*>(graph)));
   return cudaSuccess;
 }
-cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t) {
-  for (const auto& work : *reinterpret_cast<const Work*>(executable)) work();
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  for (const auto& work : *reinterpret_cast<const Work*>(executable)) enqueue(stream, work);
   return cudaSuccess;
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
@@ -248,12 +294,26 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-  *event = nullptr;
+  *event = reinterpret_cast<cudaEvent_t>(new Event);
   return cudaSuccess;
 }
-cudaError_t cudaEventDestroy(cudaEvent_t) { return cudaSuccess; }
-cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete &event_of(event);
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  Event& recorded = event_of(event);
+  enqueue(stream, [&recorded, point = ++recorded.recorded] {
+    const std::lock_guard lock(recorded.mutex);
+    recorded.reached = point;
+    recorded.changed.notify_all();
+  });
+  return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  event_of(event).wait_for(event_of(event).recorded);
+  return cudaSuccess;
+}
 
 cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute, int) { return cudaSuccess; }
 cudaError_t cudaGetDriverEntryPointByVersion(const char* symbol, void** function, unsigned,
