@@ -8,7 +8,13 @@ namespace octavo::device {
 
 inline void wgmma_fence() {}
 inline void wgmma_commit() { emulator::thread().products.commit(); }
-inline void wgmma_wait() { emulator::thread().products.run_all_but(0); }
+// For all lanes of a warp at once: behind it one may speak for the others.
+template <int kPending>
+void wgmma_wait_until() {
+  emulator::thread().products.run_all_but(kPending);
+  emulator::exchange(~0u, 0);
+}
+inline void wgmma_wait() { wgmma_wait_until<0>(); }
 
 inline uint64_t wgmma_descriptor_swizzled(uint32_t shared) {
   return emulator::descriptor(shared, 0);

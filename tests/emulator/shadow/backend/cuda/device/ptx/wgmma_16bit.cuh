@@ -23,10 +23,6 @@ inline uint64_t swizzled_descriptor(uint32_t shared, int part_bytes) {
 }
 inline uint64_t advance(uint64_t descriptor, int bytes) { return descriptor + (bytes >> 4); }
 
-template <int kPending>
-void wgmma_wait_until() {
-  emulator::thread().products.run_all_but(kPending);
-}
 template <int N>
 void pin(float (&)[N][4]) {}
 inline void hold_until(float) {}
