@@ -94,12 +94,16 @@ bool is_admitted(const Kernel& kernel, const Problem& problem, const PluginConfi
   const std::string_view plugin = kernel.traits.plugin;
   if (plugin == "gemm_plugin") return plugins.gemm_plugin != "disable";
   if (plugin == "low_latency_gemm_plugin") return plugins.low_latency_gemm_plugin != "disable";
+  if (plugin == "gemm_swiglu_plugin") return plugins.gemm_swiglu_plugin != "disable";
+  if (plugin == "low_latency_gemm_swiglu_plugin")
+    return plugins.low_latency_gemm_swiglu_plugin != "disable";
   if (plugin == "use_fp8_context_fmha") return plugins.use_fp8_context_fmha;
   return problem.op != Op::kLinear ||
          problem.inputs[0].dtype != dtype_of_plugin(plugins.gemm_plugin);
 }
 
-// Leaves out what the plugin flags do not admit, unless nothing but a fallback would be left.
+// Leaves out what the plugin flags do not admit, unless nothing but a fallback would be left. A
+// call that a plugin alone brought can always be left unfused.
 void drop_plugins(std::vector<const Kernel*>& candidates, const Problem& problem,
                   const BuildTarget& target) {
   std::vector<const Kernel*> kept;
@@ -107,7 +111,8 @@ void drop_plugins(std::vector<const Kernel*>& candidates, const Problem& problem
     if (is_admitted(*kernel, problem, target.plugins)) kept.push_back(kernel);
   }
   const auto is_choice = [](const Kernel* kernel) { return !kernel->traits.fallback; };
-  if (std::ranges::any_of(kept, is_choice) || std::ranges::none_of(candidates, is_choice))
+  if (problem.op == Op::kLinearSwiglu || std::ranges::any_of(kept, is_choice) ||
+      std::ranges::none_of(candidates, is_choice))
     candidates = std::move(kept);
 }
 
@@ -122,10 +127,12 @@ KernelTime choose_kernel(const Problem& problem, const KernelRegistry& registry,
     if (!times.empty()) return times.front();
   }
   if (!candidates.empty()) return {.kernel = candidates.front()};
-  throw Error(ErrorCategory::kUnsupported,
-              fmt::format("[{}] --deterministic: none of the kernels for this call gives a row the "
-                          "same result whatever else runs with it",
-                          to_string(problem.op)));
+  const char* const reason = problem.op == Op::kLinearSwiglu
+                                 ? "no kernel that the plugin flags admit"
+                                 : "--deterministic: none of the kernels for this call gives a row "
+                                   "the same result whatever "
+                                   "else runs with it";
+  throw Error(ErrorCategory::kUnsupported, fmt::format("[{}] {}", to_string(problem.op), reason));
 }
 
 // Whether the call has about as many rows as were planned. A mixed step asks for the logits of a

@@ -169,19 +169,19 @@ void add_cpu_notices(const PluginConfig& plugins, bool gemm_plugin,
 }
 
 // Its kernel is for Hopper, and rounds and quantizes as the unfused calls do.
-void check_gemm_swiglu(const BuildConfig& options, const ModelConfig& config,
-                       const CheckpointFacts& facts) {
-  constexpr std::string_view kFlag = "--gemm_swiglu_plugin fp8";
-  if (options.plugin_config.gemm_swiglu_plugin != "fp8") return;
+void check_swiglu_plugin(std::string_view flag, const BuildConfig& options,
+                         const ModelConfig& config, const CheckpointFacts& facts) {
   const int capability = facts.compute_capability;
   if (capability != 0 && capability / 10 != 9) {
-    refuse(fmt::format("{} on a device of compute capability {}.{}", kFlag, capability / 10,
+    refuse(fmt::format("{} on a device of compute capability {}.{}", flag, capability / 10,
                        capability % 10),
            "its kernel is for 9.x: leave it disabled");
   }
-  if (!options.plugin_config.norm_quant_fusion) refuse(kFlag, "needs --norm_quant_fusion enable");
+  if (config.num_experts > 0)
+    refuse(flag, "the model has no SwiGLU outside of its experts: leave it disabled");
+  if (!options.plugin_config.norm_quant_fusion) refuse(flag, "needs --norm_quant_fusion enable");
   if (activation_dtype(options, config) != DType::kBF16)
-    refuse(kFlag, "needs bfloat16 activations: --dtype bfloat16");
+    refuse(flag, "needs bfloat16 activations: --dtype bfloat16");
 }
 
 // One kernel multiplies queries in FP8; where it cannot, the flag would have no effect.
@@ -201,12 +201,13 @@ void check_fp8_attention(const BuildConfig& options, const ModelConfig& config,
   refuse_if(options.tokens_per_block % 16 != 0, "needs --tokens_per_block to be a multiple of 16");
 }
 
-// What the CUDA backend cannot do yet is refused, not left out in silence.
-void check_cuda_plugins(const PluginConfig& plugins, std::vector<std::string>& notices) {
-  if (plugins.low_latency_gemm_swiglu_plugin == "fp8") {
-    refuse("--low_latency_gemm_swiglu_plugin fp8",
-           "the CUDA backend has no such kernel: leave it disabled");
-  }
+void check_cuda_plugins(const BuildConfig& options, const ModelConfig& config,
+                        const CheckpointFacts& facts, std::vector<std::string>& notices) {
+  const PluginConfig& plugins = options.plugin_config;
+  if (plugins.gemm_swiglu_plugin == "fp8")
+    check_swiglu_plugin("--gemm_swiglu_plugin fp8", options, config, facts);
+  if (plugins.low_latency_gemm_swiglu_plugin == "fp8")
+    check_swiglu_plugin("--low_latency_gemm_swiglu_plugin fp8", options, config, facts);
   if (!plugins.use_paged_context_fmha) {
     notices.push_back(
         "--use_paged_context_fmha disable has no effect: context attention reads the paged cache");
@@ -242,8 +243,7 @@ std::vector<std::string> check_build_options(const BuildConfig& options, const M
     if (plugins.reduce_fusion && options.tp_size > 1)
       notices.push_back("the CPU backend runs the unfused meaning of --reduce_fusion");
   } else {
-    check_gemm_swiglu(options, config, facts);
-    check_cuda_plugins(plugins, notices);
+    check_cuda_plugins(options, config, facts, notices);
     check_fp8_attention(options, config, facts);
     if (plugins.user_buffer && options.tp_size > 1) {
       notices.push_back(

@@ -11,9 +11,10 @@ bool always(const BuildConfig&) { return true; }
 bool fused_mlp(const BuildConfig& options) { return options.plugin_config.use_fused_mlp; }
 bool norm_quant(const BuildConfig& options) { return options.plugin_config.norm_quant_fusion; }
 
-// The CPU runs the plugin's unfused meaning.
+// The CPU runs the unfused meaning of either plugin.
 bool gemm_swiglu(const BuildConfig& options) {
-  return options.plugin_config.gemm_swiglu_plugin == "fp8" &&
+  const PluginConfig& plugins = options.plugin_config;
+  return (plugins.gemm_swiglu_plugin == "fp8" || plugins.low_latency_gemm_swiglu_plugin == "fp8") &&
          resolved_device(options) == DeviceType::kCuda;
 }
 bool reduce(const BuildConfig& options) { return options.plugin_config.reduce_fusion; }

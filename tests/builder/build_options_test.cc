@@ -66,19 +66,15 @@ TEST(BuildOptions, Fp8NeedsADeviceThatHasIt) {
   EXPECT_TRUE(check_build_options({.device = "cuda"}, tiny_config(), ada).empty());
 }
 
-TEST(BuildOptions, WhatTheCudaBackendLacksIsRefused) {
-  const auto refused = [](const PluginConfig& plugins) {
-    return unsupported_options({.device = "cuda", .plugin_config = plugins}, kFp8);
-  };
-  EXPECT_THAT(refused({.low_latency_gemm_swiglu_plugin = "fp8"}), HasSubstr("no such kernel"));
+TEST(BuildOptions, WhatHasNoEffectOnCudaIsANotice) {
   EXPECT_THAT(
       check_build_options({.device = "cuda", .plugin_config = {.use_paged_context_fmha = false}},
                           tiny_config(), kFp8),
       ElementsAre(HasSubstr("--use_paged_context_fmha disable has no effect")));
 }
 
-TEST(BuildOptions, GemmSwigluNeedsHopperAndRoundedHalves) {
-  BuildConfig options = {.device = "cuda", .plugin_config = {.gemm_swiglu_plugin = "fp8"}};
+void expect_swiglu_refusals(const PluginConfig& plugins, const std::string& flag) {
+  BuildConfig options = {.device = "cuda", .plugin_config = plugins};
   CheckpointFacts facts = kFp8;
   options.dtype = "bfloat16";
   for (const int capability : {0, 90}) {
@@ -87,13 +83,23 @@ TEST(BuildOptions, GemmSwigluNeedsHopperAndRoundedHalves) {
   }
   facts.compute_capability = 100;
   EXPECT_THAT(unsupported_options(options, facts),
-              HasSubstr("--gemm_swiglu_plugin fp8 on a device of compute capability 10.0"));
+              HasSubstr(flag + " fp8 on a device of compute capability 10.0"));
   facts.compute_capability = 90;
   options.plugin_config.norm_quant_fusion = false;
   EXPECT_THAT(unsupported_options(options, facts), HasSubstr("needs --norm_quant_fusion enable"));
   options.plugin_config.norm_quant_fusion = true;
   options.dtype = "float32";
   EXPECT_THAT(unsupported_options(options, facts), HasSubstr("needs bfloat16 activations"));
+  options.dtype = "bfloat16";
+  ModelConfig experts = tiny_config();
+  experts.num_experts = 4;
+  EXPECT_THROW(check_build_options(options, experts, facts), Error);
+}
+
+TEST(BuildOptions, SwigluPluginsNeedHopperAndRoundedHalves) {
+  expect_swiglu_refusals({.gemm_swiglu_plugin = "fp8"}, "--gemm_swiglu_plugin");
+  expect_swiglu_refusals({.low_latency_gemm_swiglu_plugin = "fp8"},
+                         "--low_latency_gemm_swiglu_plugin");
 }
 
 TEST(BuildOptions, Fp8AttentionIsRefusedWhereItsKernelCannotRun) {
@@ -183,8 +189,11 @@ TEST(BuildOptions, WhatHasNoEffectIsANotice) {
   EXPECT_THAT(
       check_build_options({.plugin_config = {.reduce_fusion = true}}, tiny_config(), kPlain),
       ElementsAre("--reduce_fusion has no effect at TP 1"));
-  EXPECT_THAT(check_build_options({.plugin_config = {.gemm_plugin = "fp8"}}, tiny_config(), kFp8),
-              ElementsAre("the CPU backend runs the unfused meaning of the GEMM plugins"));
+  for (const PluginConfig& plugins : {PluginConfig{.gemm_plugin = "fp8"},
+                                      PluginConfig{.low_latency_gemm_swiglu_plugin = "fp8"}}) {
+    EXPECT_THAT(check_build_options({.plugin_config = plugins}, tiny_config(), kFp8),
+                ElementsAre("the CPU backend runs the unfused meaning of the GEMM plugins"));
+  }
   ModelConfig half = tiny_config();
   half.dtype = DType::kF16;
   EXPECT_THAT(check_build_options({}, half, kPlain),

@@ -215,6 +215,54 @@ TEST(Build, ABucketHasACompetingFusionWhereItIsFaster) {
   }
 }
 
+Verdict of_few_rows(const Problem& problem) {
+  return problem.inputs[0].shape[0] <= 32 ? Verdict::yes() : Verdict::no("many rows");
+}
+
+// A plugin's kernel runs where that plugin was asked for; a bucket for which it has none is
+// unfused, whatever the other plugin could do.
+TEST(Build, ASwigluPluginAdmitsItsOwnKernelAlone) {
+  std::vector<Kernel> kernels;
+  for (Kernel kernel : cpu_registry().all()) {
+    if (kernel.op != Op::kLinearSwiglu) {
+      kernels.push_back(kernel);
+      continue;
+    }
+    kernel.run = take_no_time;
+    kernel.name = "large";
+    kernel.traits.plugin = "gemm_swiglu_plugin";
+    kernels.push_back(kernel);
+    kernel.name = "few";
+    kernel.traits.plugin = "low_latency_gemm_swiglu_plugin";
+    kernel.supports = of_few_rows;
+    kernels.push_back(kernel);
+  }
+  KernelRegistry registry;
+  registry.add(kernels);
+  ThreadPool pool(1);
+  HostDevice device(pool, /*graphs=*/true);
+  const auto fused = [&](const PluginConfig& plugins) {
+    const BuildConfig config{.device = "cuda",
+                             .dtype = "bfloat16",
+                             .max_batch_size = 64,
+                             .max_num_tokens = 64,
+                             .plugin_config = plugins};
+    std::vector<std::string> names;  // of a bucket's fused calls
+    for (const Plan& plan :
+         make_blueprint(tiny_model(fp8_with_kv_cache()), config, registry, &device).plans) {
+      const auto calls = calls_of(plan.program, Op::kLinearSwiglu);
+      names.push_back(calls.empty() ? "unfused"
+                                    : plan.kernels[calls.front() - plan.program.calls.data()]);
+    }
+    return names;
+  };
+  using Names = std::vector<std::string>;  // decode of 8, 16, 32, 64 tokens, mixed of 64
+  EXPECT_EQ(fused({}), Names(5, "unfused"));
+  EXPECT_EQ(fused({.gemm_swiglu_plugin = "fp8"}), Names(5, "large"));
+  EXPECT_EQ(fused({.low_latency_gemm_swiglu_plugin = "fp8"}),
+            (Names{"few", "few", "few", "unfused", "unfused"}));
+}
+
 TEST(Build, Fp8AttentionIsChosenWhereItsFlagIsOn) {
   const KernelRegistry all = fake_cuda_registry();
   std::vector<Kernel> table;

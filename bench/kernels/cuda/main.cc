@@ -28,6 +28,7 @@ struct Group {
 constexpr Group kGroups[] = {
     {"probe", bench_probe},
     {"low_latency", bench_low_latency},
+    {"low_latency_swiglu", bench_low_latency_swiglu},
     {"chain", bench_chain},
     {"decode_attention", bench_decode_attention},
     {"context_attention", bench_context_attention},

@@ -28,6 +28,7 @@ extern const Kernel kLinearLowLatency;
 extern const Kernel kLinearCublasLt;
 extern const Kernel kLinearSm90;
 extern const Kernel kLinearReference;
+extern const Kernel kLinearSwigluLowLatency;
 extern const Kernel kLinearSwiglu;
 // comm/
 extern const Kernel kAllReduce;

@@ -27,6 +27,7 @@ std::span<const Kernel> cuda_kernels() {
       cuda::kLinearCublasLt,
       cuda::kLinearSm90,
       cuda::kLinearReference,
+      cuda::kLinearSwigluLowLatency,
       cuda::kLinearSwiglu,
       cuda::kAllReduce,
       cuda::kReduceScatter,

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cuda/gemm/linear.h"
 
-#include "backend/cuda/gemm/low_latency.h"
 #include "backend/cuda/gemm/reference.h"
 #include "backend/cuda/gemm/sm90_fp8_gemm.h"
 #include "backend/cuda/kernel_table.h"
@@ -81,26 +80,21 @@ LargeGemm large_gemm(const LinearArgs& args) {
   return gemm;
 }
 
-namespace {
-
-Verdict supports_low_latency(const Problem& problem) {
-  const Verdict fp8 = check_fp8_linear(problem);
-  if (!fp8.supported) return fp8;
+Verdict check_low_latency(const Problem& problem, int max_segments) {
   const auto& params = std::get<LinearParams>(problem.params);
   const int64_t rows = problem.inputs[0].shape[0];
   const int64_t k = problem.inputs[0].shape[1];
   if (rows > kLowLatencyMaxTokens)
     return Verdict::no(fmt::format("{} rows, at most {}", rows, kLowLatencyMaxTokens));
   if (k % 16 != 0) return Verdict::no(fmt::format("{} columns, not a multiple of 16", k));
-  if (params.segment_rows.size() > kLowLatencyMaxSegments)
+  if (static_cast<int>(params.segment_rows.size()) > max_segments)
     return Verdict::no(fmt::format("{} segments", params.segment_rows.size()));
   if (problem.inputs[1].shape[0] > INT32_MAX / 2 || k > INT32_MAX / 2)
     return Verdict::no("a weight of 2^30 rows or columns");
   return Verdict::yes();
 }
 
-void run_low_latency(const Operands& operands, const LaunchContext& context) {
-  const auto args = LinearArgs::bind(operands);
+LowLatencyGemm low_latency_gemm(const LinearArgs& args) {
   LowLatencyGemm gemm = {.x = args.x.as<const uint8_t>(),
                          .weight = args.weight.as<const uint8_t>(),
                          .input_scale = args.input_scale.as<const float>(),
@@ -116,6 +110,18 @@ void run_low_latency(const Operands& operands, const LaunchContext& context) {
                          .y_is_float = args.y.dtype == DType::kF32};
   for (const int64_t end : segment_ends(*args.params, gemm.n))
     gemm.segment_end[gemm.segments++] = static_cast<int>(end);
+  return gemm;
+}
+
+namespace {
+
+Verdict supports_low_latency(const Problem& problem) {
+  const Verdict fp8 = check_fp8_linear(problem);
+  return fp8.supported ? check_low_latency(problem, kLowLatencyMaxSegments) : fp8;
+}
+
+void run_low_latency(const Operands& operands, const LaunchContext& context) {
+  const LowLatencyGemm gemm = low_latency_gemm(LinearArgs::bind(operands));
   if (gemm.m == 0) return;
   launch_low_latency(gemm, low_latency_config(gemm.m, gemm.n, gemm.k, multiprocessor_count()),
                      on(context));

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "backend/cuda/gemm/low_latency.h"
 #include "backend/cuda/gemm/sm90_fp8_gemm.h"
 #include "ops/linear.h"
 
@@ -22,6 +23,10 @@ Verdict check_fp8_linear(const Problem& problem);
 // What the kernels of sm90_fp8_gemm.h ask of x, the weight and its segments, and their arguments.
 Verdict check_large_gemm(const Problem& problem);
 LargeGemm large_gemm(const LinearArgs& args);
+
+// The same for those of low_latency.h, with at most so many segments.
+Verdict check_low_latency(const Problem& problem, int max_segments);
+LowLatencyGemm low_latency_gemm(const LinearArgs& args);
 
 int multiprocessor_count();  // of the current device
 

@@ -9,7 +9,7 @@
 namespace octavo::cuda {
 namespace {
 
-constexpr int kTileRows = 64;
+constexpr int kTileRows = kLowLatencyTileRows;
 constexpr int kAtomRows = 8;  // of a swizzled KiB
 
 constexpr int round_up(int value, int multiple) { return ceil_divide(value, multiple) * multiple; }
@@ -25,11 +25,33 @@ int rest_bytes(int m, int rows) {
                   (kTileRows * tiles - rows) * kLowLatencyStep);
 }
 
+TensorMapSpec codes_map(const uint8_t* data, int rows, int columns, int64_t stride, int box_rows,
+                        int steps, bool halves) {
+  const bool whole = columns % kLowLatencyStep == 0;
+  TensorMapSpec spec;
+  spec.data = data;
+  spec.rank = halves ? 4 : 3;
+  spec.sizes[0] = static_cast<uint64_t>(whole ? kLowLatencyStep : columns);
+  spec.sizes[1] = static_cast<uint64_t>(rows);
+  spec.strides[0] = static_cast<uint64_t>(stride);
+  spec.box[0] = kLowLatencyStep;
+  spec.box[1] = static_cast<uint32_t>(box_rows);
+  if (halves) {
+    spec.sizes[2] = spec.box[2] = 2;
+    spec.strides[1] = static_cast<uint64_t>(stride) * static_cast<uint64_t>(rows);
+  }
+  const int step = spec.rank - 1;
+  spec.sizes[step] = static_cast<uint64_t>(whole ? columns / kLowLatencyStep : 1);
+  spec.strides[step - 1] = kLowLatencyStep;
+  spec.box[step] = static_cast<uint32_t>(whole ? steps : 1);
+  return spec;
+}
+
 }  // namespace
 
 std::string to_string(const LowLatencyConfig& c) {
-  return fmt::format("rows {} steps {} depth {} split {} passes {}", c.rows, c.steps, c.depth,
-                     c.split, c.passes);
+  return fmt::format("rows {} steps {} depth {} split {} passes {}{}", c.rows, c.steps, c.depth,
+                     c.split, c.passes, c.lead == 0 ? "" : fmt::format(" lead {}", c.lead));
 }
 
 int low_latency_shared_bytes(int m, const LowLatencyConfig& config) {
@@ -73,6 +95,35 @@ LowLatencyConfig low_latency_config(int m, int n, int k, int multiprocessors) {
          k / split >= 2 * kMinCodes)
     split *= 2;
   return cut_low_latency(m, n, k, multiprocessors, split, kLowLatencySharedBytes);
+}
+
+LowLatencyCut low_latency_cut(int m, int n, int k, const LowLatencyConfig& config,
+                              bool programmatic) {
+  LowLatencyCut cut = {.config = config};
+  if (cut.config.lead == 0) cut.config.lead = config.depth;
+  const int tiles = ceil_divide(n, config.rows);
+  cut.tile_stride = ceil_divide(tiles, config.passes);
+  cut.whole_rounds = tiles / cut.tile_stride;
+  cut.more = tiles % cut.tile_stride;
+  cut.stages = ceil_divide(k, config.steps * kLowLatencyStep);
+  // Whole groups of the most steps a stage can have: the sums do not depend on `steps`.
+  const int groups = ceil_divide(k, kLowLatencyMaxSteps * kLowLatencyStep);
+  cut.share = ceil_divide(groups, config.split) * (kLowLatencyMaxSteps / config.steps);
+  cut.x_bytes = config.steps * low_latency_tokens(m) * kLowLatencyStep;
+  cut.stage_bytes = cut.x_bytes + config.steps * config.rows * kLowLatencyStep;
+  cut.copies = k % kLowLatencyStep == 0 ? 1 : config.steps;
+  cut.programmatic = programmatic;
+  return cut;
+}
+
+TensorMapSpec low_latency_map(const uint8_t* data, int rows, int columns, int64_t stride,
+                              int box_rows, int steps) {
+  return codes_map(data, rows, columns, stride, box_rows, steps, /*halves=*/false);
+}
+
+TensorMapSpec low_latency_halves_map(const uint8_t* data, int rows, int columns, int64_t stride,
+                                     int box_rows, int steps) {
+  return codes_map(data, rows, columns, stride, box_rows, steps, /*halves=*/true);
 }
 
 }  // namespace octavo::cuda

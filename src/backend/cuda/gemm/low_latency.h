@@ -1,4 +1,4 @@
-// FP8 linear for few tokens: weights streamed once at the speed of memory.
+// FP8 linear for few tokens, alone and with SwiGLU: weights streamed once at the speed of memory.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/cuda/launch.h"
+#include "backend/cuda/tensor_map.h"
 
 namespace octavo::cuda {
 
@@ -17,7 +18,9 @@ inline constexpr int kLowLatencyMaxRows = 128;             // weight rows of a t
 inline constexpr int kLowLatencyMaxSplit = 8;
 inline constexpr int kLowLatencyMaxDepth = 32;
 inline constexpr int kLowLatencyMaxSteps = 8;
-inline constexpr int kLowLatencyStep = 128;  // codes of K of one step
+inline constexpr int kLowLatencyStep = 128;       // codes of K of one step
+inline constexpr int kLowLatencyTileRows = 64;    // of one product of the tensor cores
+inline constexpr int kLowLatencyConsumers = 256;  // threads that multiply and store
 
 constexpr int ceil_divide(int a, int b) { return (a + b - 1) / b; }
 
@@ -34,8 +37,9 @@ struct LowLatencyGemm {
   const uint8_t* weight;      // [n, k] E4M3
   const float* input_scale;   // [1]
   const float* weight_scale;  // [segments]
-  const void* bias;           // [n] of y's type; null: none
-  void* y;                    // [m, n] bfloat16, or float32 with y_is_float
+  const void* bias;           // [n] of y's type, of SwiGLU bfloat16; null: none
+  void* y;  // [m, n] bfloat16, or float32 with y_is_float; of SwiGLU [m, n / 2] E4M3
+  const float* output_scale;  // [1], of SwiGLU
   int64_t x_stride, weight_stride, y_stride;
   int m, n, k;
   int segments;
@@ -52,6 +56,8 @@ struct LowLatencyConfig {
   int depth = 3;   // stages of the ring
   int split = 1;   // a power of two; above 1 a cluster has one tile
   int passes = 1;  // tiles of a CTA, at most
+  // Stages before the end of its loads at which a CTA lets the next kernel in; 0: as many as depth.
+  int lead = 0;
 };
 
 std::string to_string(const LowLatencyConfig& config);
@@ -70,7 +76,69 @@ std::vector<LowLatencyConfig> low_latency_candidates(int m, int n, int k, int mu
 // depend on m: a token's result is the same whatever tokens are beside it.
 LowLatencyConfig low_latency_config(int m, int n, int k, int multiprocessors);
 
+// What the kernel is told of the cut.
+struct LowLatencyCut {
+  LowLatencyConfig config;
+  int tile_stride;   // between the tiles of a CTA
+  int whole_rounds;  // tiles of every CTA; `more` CTAs have one more
+  int more;
+  int stages;   // of K, in all
+  int share;    // stages of a CTA, at most
+  int x_bytes;  // of a stage: x comes first, then the weights
+  int stage_bytes;
+  int copies;  // of each operand in a stage: a copy moves all steps, or one where K has a tail
+  bool programmatic;  // another kernel may still be writing x
+};
+
+LowLatencyCut low_latency_cut(int m, int n, int k, const LowLatencyConfig& config,
+                              bool programmatic);
+
+// The part of the work of the CTA of `rank` in its cluster.
+struct LowLatencyWork {
+  int first_tile, tiles, first_stage, stages;
+
+  __host__ __device__ LowLatencyWork(const LowLatencyCut& cut, int cluster, int rank) {
+    first_tile = cluster;
+    tiles = cut.whole_rounds + (first_tile < cut.more ? 1 : 0);
+    first_stage = rank * cut.share;
+    const int left = cut.stages - first_stage;
+    stages = left < 0 ? 0 : left < cut.share ? left : cut.share;
+  }
+};
+
+// How the consumers of a cluster share out a tile's outputs: a thread keeps to one of `slots`, a
+// power of two of at most kLowLatencyConsumers, and takes every so-manieth token.
+struct LowLatencyShare {
+  int slot, first_token, token_step;
+
+  __host__ __device__ LowLatencyShare(int slots, unsigned thread, int rank, int split) {
+    const int tokens = kLowLatencyConsumers / slots;  // at a time
+    slot = static_cast<int>(thread % static_cast<unsigned>(slots));
+    first_token = rank * tokens + static_cast<int>(thread / static_cast<unsigned>(slots));
+    token_step = split * tokens;
+  }
+};
+
+// How a copy finds [rows, columns] codes: the box of a tensor map of rank 3 has `box_rows` rows of
+// 128 codes for each of `steps` steps. Its coordinates are (0, row, step) where K is a whole number
+// of steps; else it has one step, (code, row, 0), and what lies past the end of K is zeros.
+TensorMapSpec low_latency_map(const uint8_t* data, int rows, int columns, int64_t stride,
+                              int box_rows, int steps);
+
+// The same for two halves of `rows` rows each, one behind the other: rank 4, each step has box_rows
+// rows of the first half and then as many of the second. Coordinates (0, row, 0, step), or
+// (code, row, 0, 0).
+TensorMapSpec low_latency_halves_map(const uint8_t* data, int rows, int columns, int64_t stride,
+                                     int box_rows, int steps);
+
 void launch_low_latency(const LowLatencyGemm& gemm, const LowLatencyConfig& config,
                         const Launch& where);
+
+// SwiGLU and quantize behind it. The first half of the weight's rows is the gate, the second is up:
+// y = codes of silu(gate) × up / output_scale, each rounded to bfloat16 before. A tile has as many
+// rows of either, `config` is a cut of all n of them, and there is one segment less than
+// kMaxSegments.
+void launch_low_latency_swiglu(const LowLatencyGemm& gemm, const LowLatencyConfig& config,
+                               const Launch& where);
 
 }  // namespace octavo::cuda
