@@ -34,6 +34,7 @@ constexpr Group kGroups[] = {
     {"context_attention", bench_context_attention},
     {"small_ops", bench_small_ops},
     {"decode_step", bench_decode_step},
+    {"chain_costs", bench_chain_costs},
     {"large", bench_large},
     {"cublaslt", bench_cublaslt},
     {"sampling", bench_sampling},

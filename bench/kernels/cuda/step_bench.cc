@@ -53,6 +53,10 @@ class Decoder {
     const char* linear;
     bool programmatic;
     bool bf16_cache;
+    bool fused_swiglu = false;
+    const char* linear_tactic = "";  // of the low-latency kernels
+    const char* small_tactic = "";   // of norms and SwiGLU
+    bool prefetch = false;  // brings o's weight into L2 from another stream while attention runs
   };
 
   Decoder(Bench& bench, int64_t batch, int64_t context, const Options& options)
@@ -79,14 +83,22 @@ class Decoder {
     ids_ = filled<int32_t>(arena, DType::kI32, {batch}, 17);
     final_ = view(arena, DType::kBF16, {batch, kHidden});
     workspace_ = {arena.take(64 << 20), 64 << 20};
+    for (cudaEvent_t* event : {&fork_, &join_})
+      OCTAVO_CUDA_CHECK(cudaEventCreateWithFlags(event, cudaEventDisableTiming));
     OCTAVO_CUDA_CHECK(cudaDeviceSynchronize());
   }
+  ~Decoder() {
+    for (const cudaEvent_t event : {fork_, join_}) cudaEventDestroy(event);
+  }
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
 
   void step() {
     call("cuda_embedding", {ids_, head_}, {x_});
     for (size_t i = 0; i < layers_.size(); ++i) layer(layers_[i], i == 0);
     call("cuda_add_rms_norm", {x_, residual_, norm_, {}}, {residual_, final_}, RmsNormParams{});
     call("cuda_linear_cublaslt", {final_, head_, {}, {}, {}}, {logits_}, LinearParams{});
+    if (options_.prefetch) wait(side_, join_, bench_.stream);
   }
 
   double weight_bytes() const {
@@ -158,6 +170,10 @@ class Decoder {
     const int64_t kv = kKvHeads * kHeadDim;
     call(options_.linear, {normed_, layer.qkv, scale_, scales3_, none}, {qkv_},
          LinearParams{{kHidden, kv, kv}});
+    if (options_.prefetch) {
+      wait(bench_.stream, fork_, side_);
+      launch_l2_prefetch(layer.o.data, static_cast<size_t>(layer.o.bytes()), side_);
+    }
     const TensorView q = columns(qkv_, 0, kHidden);
     call("cuda_rope_kv_append",
          {q, columns(qkv_, kHidden, kv), columns(qkv_, kHidden + kv, kv), positions_, frequency_,
@@ -174,13 +190,28 @@ class Decoder {
     call(options_.linear, {attended_, layer.o, scale_, scale_, none}, {x_}, LinearParams{});
     call("cuda_add_rms_norm", {x_, residual_, norm_, scale_}, {residual_, normed_},
          RmsNormParams{});
-    call(options_.linear, {normed_, layer.gate_up, scale_, scales2_, none}, {gate_up_},
-         LinearParams{{kIntermediate, kIntermediate}});
+    gate_up(layer);
+    call(options_.linear, {activated_, layer.down, scale_, scale_, none}, {x_}, LinearParams{});
+  }
+
+  void gate_up(const Layer& layer) {
+    const LinearParams halves{{kIntermediate, kIntermediate}};
+    if (options_.fused_swiglu) {
+      call("cuda_linear_swiglu_low_latency", {normed_, layer.gate_up, scale_, scales2_, {}, scale_},
+           {activated_}, halves);
+      return;
+    }
+    call(options_.linear, {normed_, layer.gate_up, scale_, scales2_, {}}, {gate_up_}, halves);
     call("cuda_swiglu",
          {columns(gate_up_, 0, kIntermediate), columns(gate_up_, kIntermediate, kIntermediate),
           scale_},
          {activated_});
-    call(options_.linear, {activated_, layer.down, scale_, scale_, none}, {x_}, LinearParams{});
+  }
+
+  // What `to` does from now on follows on what `from` does now.
+  static void wait(cudaStream_t from, cudaEvent_t event, cudaStream_t to) {
+    OCTAVO_CUDA_CHECK(cudaEventRecord(event, from));
+    OCTAVO_CUDA_CHECK(cudaStreamWaitEvent(to, event));
   }
 
   void call(std::string_view name, std::vector<TensorView> inputs, std::vector<TensorView> outputs,
@@ -190,10 +221,15 @@ class Decoder {
     context.stream = static_cast<cudaStream_t>(bench_.stream);
     context.programmatic_launch = options_.programmatic && kernel.traits.programmatic;
     context.workspace = workspace_;
+    if (name.ends_with("_low_latency")) context.tactic = options_.linear_tactic;
+    if (name == "cuda_add_rms_norm" || name == "cuda_swiglu")
+      context.tactic = options_.small_tactic;
     kernel.run({inputs, outputs, &params}, context);
   }
 
   Bench& bench_;
+  Stream side_;
+  cudaEvent_t fork_ = nullptr, join_ = nullptr;
   Options options_;
   int64_t batch_;
   int64_t blocks_ = 0;
@@ -279,6 +315,36 @@ void bench_decode_step(Bench& bench) {
           R"({{"group": "decode_step", "model": "8B", "batch": {}, "context": {}, )"
           R"("linear": "{}", "pdl": {}, "bf16_cache": {}, "us": {:.1f}, "floor_us": {:.1f}}})",
           batch, kContext, options.linear, options.programmatic, options.bf16_cache, us, floor);
+    }
+  }
+}
+
+// What the hand-over from kernel to kernel costs in a step, by variants of who lets whom in when
+// (docs/performance.md has the predictions).
+void bench_chain_costs(Bench& bench) {
+  constexpr int64_t kContext = 3072;
+  const auto variant = [](const char* linear_tactic, const char* small_tactic, bool fused = false,
+                          bool prefetch = false) {
+    return Decoder::Options{.linear = "cuda_linear_low_latency",
+                            .programmatic = true,
+                            .bf16_cache = false,
+                            .fused_swiglu = fused,
+                            .linear_tactic = linear_tactic,
+                            .small_tactic = small_tactic,
+                            .prefetch = prefetch};
+  };
+  for (const int64_t batch : {1, 16}) {
+    for (const Decoder::Options& options :
+         {variant("", ""), variant("lead 1", ""), variant("", "late"), variant("fill 1", ""),
+          variant("fill 2", ""), variant("fill 4", ""), variant("fill 2", "late"),
+          variant("", "", true), variant("fill 2", "", true), variant("", "", false, true),
+          variant("", "", true, true), variant("", "")}) {
+      Decoder decoder(bench, batch, kContext, options);
+      bench.results.add(
+          R"({{"group": "chain_costs", "model": "8B", "batch": {}, "linear": "{}", "small": "{}", )"
+          R"("fused_swiglu": {}, "prefetch": {}, "us": {:.1f}}})",
+          batch, options.linear_tactic, options.small_tactic, options.fused_swiglu,
+          options.prefetch, decoder.time());
     }
   }
 }

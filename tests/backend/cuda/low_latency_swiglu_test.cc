@@ -59,6 +59,7 @@ class GateUp {
     for (const int lead : {0, 1, 1000}) {
       LowLatencyConfig one = config;
       one.lead = lead;
+      one.fill = lead;
       cuda::LowLatencyGemm link = gemm(y_.data(), linear_.n / 2);
       if (lead == 1) {
         link.x = reinterpret_cast<const uint8_t*>(y_.data());

@@ -66,6 +66,7 @@ std::vector<LowLatencyConfig> every_cut() {
       for (const int depth : {2, 5}) {
         cuts.push_back({.rows = rows, .steps = steps, .depth = depth});
         cuts.push_back({.rows = rows, .steps = steps, .depth = depth, .passes = 3});
+        cuts.push_back({.rows = rows, .steps = steps, .depth = depth, .lead = 1, .fill = 1});
         for (const int split : {2, 4, 8})
           cuts.push_back({.rows = rows, .steps = steps, .depth = depth, .split = split});
       }
@@ -108,6 +109,17 @@ TEST(LowLatency, TokensAreIndependent) {
     const Tensor part = product.run(cuda::low_latency_config(static_cast<int>(m), n, k, 132));
     EXPECT_EQ(std::memcmp(part.data(), y.data(), part.bytes()), 0) << m;
   }
+}
+
+TEST(LowLatencyConfig, TacticsChangeWhenLoadsAreAskedForAndNothingElse) {
+  const LowLatencyConfig own = cuda::low_latency_config(1, 28672, 4096, 132);
+  const LowLatencyConfig changed = cuda::with_tactic(own, "lead 1 fill 2");
+  EXPECT_EQ(to_string(changed), to_string(own) + " lead 1 fill 2");
+  for (const char* other : {"", "lead", "lead 0", "lead x", "fill 2 algorithm 7", "late"})
+    EXPECT_EQ(to_string(cuda::with_tactic(own, other)), to_string(own)) << other;
+  const auto cut = cuda::low_latency_cut(1, 28672, 4096, own, true);
+  EXPECT_EQ(cut.config.lead, own.depth);
+  EXPECT_EQ(cut.config.fill, own.depth);
 }
 
 TEST(LowLatencyConfig, EveryCandidateCanRun) {

@@ -123,8 +123,8 @@ Verdict supports_low_latency(const Problem& problem) {
 void run_low_latency(const Operands& operands, const LaunchContext& context) {
   const LowLatencyGemm gemm = low_latency_gemm(LinearArgs::bind(operands));
   if (gemm.m == 0) return;
-  launch_low_latency(gemm, low_latency_config(gemm.m, gemm.n, gemm.k, multiprocessor_count()),
-                     on(context));
+  const auto config = low_latency_config(gemm.m, gemm.n, gemm.k, multiprocessor_count());
+  launch_low_latency(gemm, with_tactic(config, context.tactic), on(context));
 }
 
 Verdict supports_sm90(const Problem& problem) {

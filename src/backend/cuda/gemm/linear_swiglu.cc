@@ -47,8 +47,8 @@ void run_low_latency(const Operands& operands, const LaunchContext& context) {
   gemm.y_stride = args.y.row_stride;
   gemm.output_scale = args.output_scale.as<const float>();
   if (gemm.m == 0) return;
-  launch_low_latency_swiglu(
-      gemm, low_latency_config(gemm.m, gemm.n, gemm.k, multiprocessor_count()), on(context));
+  const auto config = low_latency_config(gemm.m, gemm.n, gemm.k, multiprocessor_count());
+  launch_low_latency_swiglu(gemm, with_tactic(config, context.tactic), on(context));
 }
 
 void run(const Operands& operands, const LaunchContext& context) {

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <sstream>
 
 namespace octavo::cuda {
 namespace {
@@ -50,8 +51,23 @@ TensorMapSpec codes_map(const uint8_t* data, int rows, int columns, int64_t stri
 }  // namespace
 
 std::string to_string(const LowLatencyConfig& c) {
-  return fmt::format("rows {} steps {} depth {} split {} passes {}{}", c.rows, c.steps, c.depth,
-                     c.split, c.passes, c.lead == 0 ? "" : fmt::format(" lead {}", c.lead));
+  const auto optional = [](const char* name, int value) {
+    return value == 0 ? std::string() : fmt::format(" {} {}", name, value);
+  };
+  return fmt::format("rows {} steps {} depth {} split {} passes {}{}{}", c.rows, c.steps, c.depth,
+                     c.split, c.passes, optional("lead", c.lead), optional("fill", c.fill));
+}
+
+LowLatencyConfig with_tactic(LowLatencyConfig config, std::string_view tactic) {
+  LowLatencyConfig changed = config;
+  std::istringstream words{std::string(tactic)};
+  std::string name;
+  int value = 0;
+  while (words >> name) {
+    if (!(words >> value) || value < 1 || (name != "lead" && name != "fill")) return config;
+    (name == "lead" ? changed.lead : changed.fill) = value;
+  }
+  return changed;
 }
 
 int low_latency_shared_bytes(int m, const LowLatencyConfig& config) {
@@ -101,6 +117,7 @@ LowLatencyCut low_latency_cut(int m, int n, int k, const LowLatencyConfig& confi
                               bool programmatic) {
   LowLatencyCut cut = {.config = config};
   if (cut.config.lead == 0) cut.config.lead = config.depth;
+  if (cut.config.fill == 0) cut.config.fill = config.depth;
   const int tiles = ceil_divide(n, config.rows);
   cut.tile_stride = ceil_divide(tiles, config.passes);
   cut.whole_rounds = tiles / cut.tile_stride;

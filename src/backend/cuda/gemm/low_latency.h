@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend/cuda/launch.h"
@@ -58,9 +59,15 @@ struct LowLatencyConfig {
   int passes = 1;  // tiles of a CTA, at most
   // Stages before the end of its loads at which a CTA lets the next kernel in; 0: as many as depth.
   int lead = 0;
+  // Stages of weights that a CTA asks for before the kernel before it has ended; 0: all that fit.
+  int fill = 0;
 };
 
 std::string to_string(const LowLatencyConfig& config);
+
+// The configuration with what a tactic says of `lead` and `fill`, as "lead 1 fill 2". They change
+// when loads are asked for and no result; no builder measures them, as they need a whole layer.
+LowLatencyConfig with_tactic(LowLatencyConfig config, std::string_view tactic);
 
 // Bytes of dynamic shared memory of one CTA.
 int low_latency_shared_bytes(int m, const LowLatencyConfig& config);

@@ -61,6 +61,7 @@ class Producer {
   // Fills the ring as far as need not wait for the kernel before this one: with weights.
   __device__ __forceinline__ void fill() {
     for (int slot = 0; slot < ahead_; ++slot) {
+      if (cut_.programmatic && slot >= cut_.config.fill) break;
       load_weight(slot);
       if (!cut_.programmatic) load_x(slot);
     }
@@ -73,7 +74,10 @@ class Producer {
     if (let_in <= ahead_) device::launch_dependents();
     device::wait_for_dependencies();
     if (cut_.programmatic) {
-      for (int slot = 0; slot < ahead_; ++slot) load_x(slot);
+      for (int slot = 0; slot < ahead_; ++slot) {
+        if (slot >= cut_.config.fill) load_weight(slot);
+        load_x(slot);
+      }
     }
     device::RingPosition at;
     for (int i = ahead_; i < total_; ++i, at.advance(cut_.config.depth)) {

@@ -35,7 +35,7 @@ struct Group {
 // conversion makes the first wait for them.
 template <typename T, typename Out, int kWidth, int kHeld, bool kAdd>
 __global__ void __launch_bounds__(kMaxThreads) rms_norm_kernel(NormRows rows) {
-  device::launch_dependents();
+  if (!rows.late) device::launch_dependents();
   const Group<T, Out> group(rows);
   const T* weight = static_cast<const T*>(rows.weight);
   device::Vec<T, kWidth> values[kHeld], others[kHeld], weights[kHeld];
@@ -64,6 +64,7 @@ __global__ void __launch_bounds__(kMaxThreads) rms_norm_kernel(NormRows rows) {
     squares = device::add_squares(squares, values[slot]);
   });
   const float factor = device::norm_factor(squares, rows.inverse_width, rows.epsilon);
+  if (rows.late) device::launch_dependents();
   const float inverse = __frcp_rn(scale);
   for_slots([&](int slot, int at) {
     device::write_normed(group.y + at, values[slot], weights[slot], factor, inverse);

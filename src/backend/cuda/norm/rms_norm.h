@@ -29,6 +29,7 @@ struct NormRows {
   float epsilon;
   DType activation;
   DType output;
+  bool late = false;  // lets the next kernel in when its own inputs are there, not at its start
 };
 
 // Without a residual, no sum either.

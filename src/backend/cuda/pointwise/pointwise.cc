@@ -44,7 +44,9 @@ PointwiseRows bind_swiglu(const Operands& operands) {
 }
 
 void run_swiglu(const Operands& operands, const LaunchContext& context) {
-  launch_swiglu(bind_swiglu(operands), on(context));
+  PointwiseRows rows = bind_swiglu(operands);
+  rows.late = context.tactic == "late";  // as for the norm
+  launch_swiglu(rows, on(context));
 }
 
 void run_swiglu_reference(const Operands& operands, const LaunchContext& context) {

@@ -35,7 +35,7 @@ struct Identity {
 // A row is `pieces` blocks; a thread takes kVectors vectors of kWidth elements.
 template <typename Function, typename T, typename Out, int kWidth, int kVectors>
 __global__ void __launch_bounds__(kThreads) pointwise_kernel(PointwiseRows rows, unsigned pieces) {
-  device::launch_dependents();
+  if (!rows.late) device::launch_dependents();
   const int64_t row = blockIdx.x / pieces;
   const int64_t first =
       (int64_t{blockIdx.x % pieces} * kVectors * blockDim.x + threadIdx.x) * kWidth;
@@ -62,6 +62,7 @@ __global__ void __launch_bounds__(kThreads) pointwise_kernel(PointwiseRows rows,
     if constexpr (Function::kBinary) device::to_floats(others, b[i]);
 #pragma unroll
     for (int j = 0; j < kWidth; ++j) values[j] = Function::apply(values[j], others[j]);
+    if (rows.late && i == 0) device::launch_dependents();
     // What is only quantized needs no rounding to its own type, which would lose a NaN's sign.
     using Rounded = std::conditional_t<Function::kBinary, T, float>;
     if constexpr (std::is_same_v<Out, device::e4m3_t>) {

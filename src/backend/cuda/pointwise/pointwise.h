@@ -20,6 +20,7 @@ struct PointwiseRows {
   int vector;  // elements that may be moved at once: 8 or 1
   DType activation;
   DType output;
+  bool late = false;  // lets the next kernel in when its own inputs are there, not at its start
 };
 
 void launch_add(const PointwiseRows& rows, const Launch& where);
