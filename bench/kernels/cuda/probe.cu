@@ -4,6 +4,7 @@
 
 #include "backend/cuda/device/ptx/grid_dependency.cuh"
 #include "backend/cuda/device/ptx/memory.cuh"
+#include "backend/cuda/device/ptx/tma.cuh"
 #include "backend/cuda/launch.h"
 #include "kernels/cuda/probe.h"
 
@@ -35,9 +36,7 @@ __global__ void l2_prefetch_kernel(const std::byte* data, size_t bytes, size_t p
 #if __CUDA_ARCH__ >= 900
   const size_t first = (blockIdx.x * static_cast<size_t>(blockDim.x) + threadIdx.x) * piece;
   if (first >= bytes) return;
-  const auto size = static_cast<uint32_t>(min(piece, bytes - first));
-  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(data + first), "r"(size)
-               : "memory");
+  device::bulk_prefetch(data + first, static_cast<uint32_t>(min(piece, bytes - first)));
 #endif
 }
 

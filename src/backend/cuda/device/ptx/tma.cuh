@@ -69,6 +69,11 @@ __device__ __forceinline__ void tma_prefetch(const CUtensorMap* map, int c0, int
                : "memory");
 }
 
+// Brings `bytes` in a row into L2, a multiple of 16 and aligned so.
+__device__ __forceinline__ void bulk_prefetch(const void* global, uint32_t bytes) {
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(global), "r"(bytes) : "memory");
+}
+
 // `bytes` in a row, a multiple of 16 and aligned so at both ends; needs no tensor map.
 __device__ __forceinline__ void bulk_load(uint32_t shared, const void* global, int bytes,
                                           uint32_t barrier,

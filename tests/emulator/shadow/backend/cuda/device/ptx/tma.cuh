@@ -13,6 +13,7 @@ enum class L2Policy : uint64_t { kEvictNormal, kEvictFirst, kEvictLast };
 
 inline void prefetch_tensor_map(const CUtensorMap*) {}
 inline void tma_prefetch(const CUtensorMap*, int, int) {}
+inline void bulk_prefetch(const void*, uint32_t) {}
 
 inline void tma_load(uint32_t shared, const CUtensorMap* map, uint32_t barrier, int c0, int c1,
                      L2Policy = L2Policy::kEvictNormal) {
@@ -21,6 +22,10 @@ inline void tma_load(uint32_t shared, const CUtensorMap* map, uint32_t barrier, 
 inline void tma_load(uint32_t shared, const CUtensorMap* map, uint32_t barrier, int c0, int c1,
                      int c2, L2Policy = L2Policy::kEvictNormal) {
   emulator::load_box(*map, {c0, c1, c2}, shared, barrier, 0);
+}
+inline void tma_load(uint32_t shared, const CUtensorMap* map, uint32_t barrier, int c0, int c1,
+                     int c2, int c3, L2Policy = L2Policy::kEvictNormal) {
+  emulator::load_box(*map, {c0, c1, c2, c3}, shared, barrier, 0);
 }
 inline void tma_load_multicast(uint32_t shared, const CUtensorMap* map, uint32_t barrier, int c0,
                                int c1, uint16_t mask, L2Policy = L2Policy::kEvictNormal) {
