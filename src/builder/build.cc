@@ -46,6 +46,14 @@ bool has_fp8_linear(const ModelDir& model) {
   return false;
 }
 
+bool has_dynamic_inputs(const CheckpointQuantization& quantization) {
+  std::vector<QuantScheme> inputs = {quantization.inputs};
+  for (const ModuleScheme& module : quantization.modules) inputs.push_back(module.scheme.inputs);
+  std::erase_if(inputs, [](const QuantScheme& scheme) { return !scheme.quantized(); });
+  return !inputs.empty() &&
+         std::ranges::all_of(inputs, [](const QuantScheme& scheme) { return scheme.dynamic; });
+}
+
 bool has_kv_scales(const ModelDir& model) {
   for (const ModelTensor& tensor : model_tensors(*model.architecture, model.config)) {
     if (tensor.role == Role::kK && !model.weights->info(tensor.module + ".k_scale")) return false;
@@ -289,7 +297,8 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
       .quantized = has_fp8_linear(model),
       .kv_scales = has_kv_scales(model),
       .devices = usable_devices(options, device),
-      .compute_capability = device == nullptr ? 0 : device->properties().compute_capability};
+      .compute_capability = device == nullptr ? 0 : device->properties().compute_capability,
+      .dynamic_inputs = has_dynamic_inputs(model.quantization)};
   blueprint.notices = check_build_options(options, model.config, facts);
   blueprint.config = engine_config(model, options);
   Draft draft = draft_program(model, options);

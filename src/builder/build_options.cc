@@ -168,6 +168,20 @@ void add_cpu_notices(const PluginConfig& plugins, bool gemm_plugin,
   }
 }
 
+// What SwiGLU makes must have one scale, known before, to become codes in the same kernel.
+void check_swiglu_scales(const PluginConfig& plugins, const CheckpointFacts& facts) {
+  if (!facts.dynamic_inputs) return;
+  const std::pair<const char*, const std::string&> flags[] = {
+      {"--gemm_swiglu_plugin fp8", plugins.gemm_swiglu_plugin},
+      {"--low_latency_gemm_swiglu_plugin fp8", plugins.low_latency_gemm_swiglu_plugin}};
+  for (const auto& [flag, value] : flags) {
+    if (value == "fp8")
+      refuse(flag,
+             "needs a checkpoint with static input scales (--qformat fp8): this one's are made "
+             "at run time");
+  }
+}
+
 // Its kernel is for Hopper, and rounds and quantizes as the unfused calls do.
 void check_swiglu_plugin(std::string_view flag, const BuildConfig& options,
                          const ModelConfig& config, const CheckpointFacts& facts) {
@@ -243,6 +257,7 @@ std::vector<std::string> check_build_options(const BuildConfig& options, const M
     if (plugins.reduce_fusion && options.tp_size > 1)
       notices.push_back("the CPU backend runs the unfused meaning of --reduce_fusion");
   } else {
+    check_swiglu_scales(plugins, facts);
     check_cuda_plugins(options, config, facts, notices);
     check_fp8_attention(options, config, facts);
     if (plugins.user_buffer && options.tp_size > 1) {

@@ -13,10 +13,11 @@ namespace octavo {
 
 // What the checks need to know of a checkpoint.
 struct CheckpointFacts {
-  bool quantized = false;      // linears are FP8
-  bool kv_scales = false;      // calibrated K and V scales are present
-  int64_t devices = 1;         // that this machine could use
-  int compute_capability = 0;  // of the GPU; 0: none, or not known
+  bool quantized = false;       // linears are FP8
+  bool kv_scales = false;       // calibrated K and V scales are present
+  int64_t devices = 1;          // that this machine could use
+  int compute_capability = 0;   // of the GPU; 0: none, or not known
+  bool dynamic_inputs = false;  // every quantized input gets its scales at run time
 };
 
 // Refuses by name every combination that cannot work, before any weight is read:

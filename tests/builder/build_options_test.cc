@@ -54,6 +54,18 @@ TEST(BuildOptions, PluginsThatExcludeEachOther) {
               HasSubstr("needs --use_fused_mlp enable"));
 }
 
+// One kernel cannot quantize by a scale that it is only about to know.
+TEST(BuildOptions, SwigluPluginsNeedStaticScales) {
+  CheckpointFacts facts = kFp8;
+  facts.dynamic_inputs = true;
+  for (const PluginConfig& plugins : {PluginConfig{.gemm_swiglu_plugin = "fp8"},
+                                      PluginConfig{.low_latency_gemm_swiglu_plugin = "fp8"}}) {
+    const BuildConfig options = {.device = "cuda", .plugin_config = plugins};
+    EXPECT_THAT(unsupported_options(options, facts), HasSubstr("needs a checkpoint with static"));
+  }
+  EXPECT_EQ(unsupported_options({.device = "cuda"}, facts), "accepted");
+}
+
 TEST(BuildOptions, Fp8NeedsADeviceThatHasIt) {
   CheckpointFacts old = kFp8;
   old.compute_capability = 80;

@@ -1,13 +1,11 @@
 // Benchmarks of linear for many tokens beside cuBLASLt, alone and with SwiGLU, in turns.
 // SPDX-License-Identifier: Apache-2.0
-#include <chrono>
-#include <thread>
-
 #include "backend/cuda/gemm/cublaslt.h"
 #include "backend/cuda/gemm/sm90_fp8_gemm.h"
 #include "backend/cuda/pointwise/pointwise.h"
 #include "core/error.h"
 #include "kernels/cuda/groups.h"
+#include "kernels/cuda/turns.h"
 
 namespace octavo::bench {
 namespace {
@@ -15,9 +13,6 @@ namespace {
 constexpr int kMultiprocessors = 132;
 constexpr int kMostTokens = 8192;
 constexpr int kWidest = 28672;
-constexpr int kRounds = 7;
-// Between replays, so that the power limit does not slow down whoever comes last.
-constexpr std::chrono::milliseconds kPause(4);
 
 struct Shape {
   const char* name;
@@ -31,35 +26,6 @@ constexpr Shape kShapes[] = {
     {"8B qkv", 6144, 4096, false},        {"8B o", 4096, 4096, false},
     {"8B gate_up", 28672, 4096, true},    {"8B down", 4096, 14336, false},
 };
-
-// A thing to time; candidates are replayed in turns, so that all meet the same clocks. Own kernels
-// are launched as the engine launches them, programmatically.
-struct Candidate {
-  std::string name;
-  std::function<void(int)> call;
-  std::vector<float> us = {};
-
-  double median() {
-    std::sort(us.begin(), us.end());
-    return us[us.size() / 2];
-  }
-};
-
-void time_in_turns(Bench& bench, int calls, std::vector<Candidate>& candidates) {
-  std::vector<std::unique_ptr<Graph>> graphs;
-  for (const Candidate& candidate : candidates) {
-    graphs.push_back(std::make_unique<Graph>(bench.stream, [&] {
-      for (int i = 0; i < calls; ++i) candidate.call(i);
-    }));
-    graphs.back()->replay_us();
-  }
-  for (int round = 0; round < kRounds; ++round) {
-    for (size_t i = 0; i < candidates.size(); ++i) {
-      std::this_thread::sleep_for(kPause);
-      candidates[i].us.push_back(graphs[i]->replay_us() / static_cast<float>(calls));
-    }
-  }
-}
 
 class LargeBench {
  public:

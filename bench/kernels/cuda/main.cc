@@ -37,6 +37,7 @@ constexpr Group kGroups[] = {
     {"chain_costs", bench_chain_costs},
     {"large", bench_large},
     {"cublaslt", bench_cublaslt},
+    {"schemes", bench_schemes},
     {"sampling", bench_sampling},
 };
 

@@ -18,6 +18,8 @@ extern const Kernel kAdd;
 extern const Kernel kSwiglu;
 extern const Kernel kSwigluReference;
 extern const Kernel kQuantize;
+// quantize/
+extern const Kernel kQuantizeDynamic;
 // rope/
 extern const Kernel kRope;
 extern const Kernel kRopeReference;
@@ -27,6 +29,9 @@ extern const Kernel kRopeKvAppend;
 extern const Kernel kLinearLowLatency;
 extern const Kernel kLinearCublasLt;
 extern const Kernel kLinearSm90;
+extern const Kernel kLinearSm90Vectors;
+extern const Kernel kLinearSm90Blocks;
+extern const Kernel kLinearCublasLtVectors;
 extern const Kernel kLinearReference;
 extern const Kernel kLinearSwigluLowLatency;
 extern const Kernel kLinearSwiglu;

@@ -1,4 +1,4 @@
-// The kernel cuda_linear_cublaslt: FP8 with scalar or vector scales, 16 and 32 bits.
+// The kernels cuda_linear_cublaslt (FP8 with static scales, 16 and 32 bits) and …_vectors (by row).
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
@@ -66,22 +66,27 @@ int64_t largest_segment(const LinearParams& params, int64_t rows) {
   return segments.empty() ? rows : *std::max_element(segments.begin(), segments.end());
 }
 
+std::vector<std::string> tactics_of(const Problem& problem, int64_t weight_rows, LtScales scales) {
+  const Shape &x = problem.inputs[0].shape, &weight = problem.inputs[1].shape;
+  const auto plan = LtPlan::find({.m = x[0],
+                                  .n = weight_rows,
+                                  .k = x[1],
+                                  .x_stride = x[1],
+                                  .weight_stride = x[1],
+                                  .y_stride = weight[0],
+                                  .operand = problem.inputs[0].dtype,
+                                  .y = problem.outputs[0].dtype,
+                                  .bias = problem.inputs[4].present,
+                                  .scales = scales});
+  return plan == nullptr ? std::vector<std::string>() : plan->tactics();
+}
+
 // The library's algorithms for the largest segment; smaller ones keep the first of their own.
 std::vector<std::string> tactics(const Problem& problem) {
-  const Shape &x = problem.inputs[0].shape, &weight = problem.inputs[1].shape;
-  const bool fp8 = problem.inputs[0].dtype == DType::kE4M3;
-  const auto plan = LtPlan::find(
-      {.m = x[0],
-       .n = fp8 ? largest_segment(std::get<LinearParams>(problem.params), weight[0]) : weight[0],
-       .k = x[1],
-       .x_stride = x[1],
-       .weight_stride = x[1],
-       .y_stride = weight[0],
-       .operand = problem.inputs[0].dtype,
-       .y = problem.outputs[0].dtype,
-       .bias = problem.inputs[4].present,
-       .scales = fp8 ? LtScales::kScalar : LtScales::kNone});
-  return plan == nullptr ? std::vector<std::string>() : plan->tactics();
+  const int64_t rows = problem.inputs[1].shape[0];
+  if (problem.inputs[0].dtype != DType::kE4M3) return tactics_of(problem, rows, LtScales::kNone);
+  const auto& params = std::get<LinearParams>(problem.params);
+  return tactics_of(problem, largest_segment(params, rows), LtScales::kScalar);
 }
 
 // The end of the workspace that the scale vectors leave to the library.
@@ -166,6 +171,38 @@ void run(const Operands& operands, const LaunchContext& context) {
   run_fp8(args, context);
 }
 
+Verdict supports_vectors(const Problem& problem) {
+  const auto& params = std::get<LinearParams>(problem.params);
+  const Problem::Operand& input_scale = problem.inputs[2];
+  if (params.block_rows != 1 || params.block_columns != 0)
+    return Verdict::no("weight scales that are not one a row");
+  if (!input_scale.present || input_scale.shape.rank() != 2 || input_scale.shape[1] != 1)
+    return Verdict::no("input scales that are not one a token");
+  if (const Verdict types = check_fp8_types(problem); !types.supported) return types;
+  if (problem.outputs[0].dtype != DType::kBF16) return Verdict::no("y that is not bfloat16");
+  if (problem.inputs[4].present) return Verdict::no("a bias");
+  if (problem.inputs[1].shape[0] % 16 != 0 || problem.inputs[0].shape[1] % 16 != 0)
+    return Verdict::no("FP8 rows or columns that are not a multiple of 16");
+  return Verdict::yes();
+}
+
+std::vector<std::string> vector_tactics(const Problem& problem) {
+  return tactics_of(problem, problem.inputs[1].shape[0], LtScales::kOuterVector);
+}
+
+bool is_vector(const TensorView& scales) {
+  return aligned16(scales) && (scales.rows() <= 1 || scales.row_stride == 1);
+}
+
+void run_vectors(const Operands& operands, const LaunchContext& context) {
+  const auto args = LinearArgs::bind(operands);
+  if (args.x.rows() == 0) return;
+  if (!is_vector(args.input_scale) || !is_vector(args.weight_scale))
+    return run_reference_linear(operands, context);
+  run_plan(LtPlan::find(shape_of(args, LtScales::kOuterVector), context.tactic), pointers_of(args),
+           args, context);
+}
+
 // The library chooses tiles by the number of rows, and its kernels know no grid dependency.
 constexpr KernelTraits kTraits = {
     .device = DeviceType::kCuda, .batch_invariant = false, .plugin = "gemm_plugin"};
@@ -174,5 +211,12 @@ constexpr KernelTraits kTraits = {
 
 const Kernel kLinearCublasLt = {
     "cuda_linear_cublaslt", Op::kLinear, kTraits, supports, workspace, run, tactics};
+const Kernel kLinearCublasLtVectors = {"cuda_linear_cublaslt_vectors",
+                                       Op::kLinear,
+                                       kTraits,
+                                       supports_vectors,
+                                       workspace,
+                                       run_vectors,
+                                       vector_tactics};
 
 }  // namespace octavo::cuda

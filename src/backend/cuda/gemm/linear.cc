@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cuda/gemm/linear.h"
 
+#include <algorithm>
+
 #include "backend/cuda/gemm/reference.h"
 #include "backend/cuda/gemm/sm90_fp8_gemm.h"
 #include "backend/cuda/kernel_table.h"
@@ -26,8 +28,7 @@ Verdict check_scalar_scales(const Problem& problem) {
   return Verdict::yes();
 }
 
-Verdict check_fp8_linear(const Problem& problem) {
-  if (const Verdict scales = check_scalar_scales(problem); !scales.supported) return scales;
+Verdict check_fp8_types(const Problem& problem) {
   const auto& [x, weight] = std::tie(problem.inputs[0], problem.inputs[1]);
   if (x.dtype != DType::kE4M3 || weight.dtype != DType::kE4M3)
     return Verdict::no(
@@ -37,6 +38,26 @@ Verdict check_fp8_linear(const Problem& problem) {
   if (problem.inputs[4].present && problem.inputs[4].dtype != y)
     return Verdict::no("a bias of another type than y");
   return Verdict::yes();
+}
+
+Verdict check_fp8_linear(const Problem& problem) {
+  const Verdict scales = check_scalar_scales(problem);
+  return scales.supported ? check_fp8_types(problem) : scales;
+}
+
+ScaleStrides scale_strides(const LinearArgs& args) {
+  ScaleStrides strides;
+  const LinearParams& params = *args.params;
+  if (args.input_scale.defined() && args.input_scale.shape.rank() == 2) {
+    strides.input_row = args.input_scale.row_stride;
+    strides.input_part = args.input_scale.columns() > 1 ? 1 : 0;
+  }
+  if (params.block_rows > 0) {
+    strides.weight_row = args.weight_scale.row_stride;
+    strides.block_rows = static_cast<int>(std::min<int64_t>(params.block_rows, INT32_MAX));
+    strides.part = static_cast<int>(std::min<int64_t>(params.block_columns, INT32_MAX));
+  }
+  return strides;
 }
 
 int multiprocessor_count() {
@@ -74,10 +95,34 @@ LargeGemm large_gemm(const LinearArgs& args) {
                     .y_stride = args.y.row_stride,
                     .m = static_cast<int>(args.x.rows()),
                     .n = static_cast<int>(args.weight.rows()),
-                    .k = static_cast<int>(args.x.columns())};
+                    .k = static_cast<int>(args.x.columns()),
+                    .strides = scale_strides(args)};
   for (const int64_t end : segment_ends(*args.params, gemm.n))
     gemm.segment_end[gemm.segments++] = static_cast<int>(end);
   return gemm;
+}
+
+void run_reference_linear(const Operands& operands, const LaunchContext& context) {
+  const auto args = LinearArgs::bind(operands);
+  ReferenceGemm gemm = {.x = args.x.data,
+                        .weight = args.weight.data,
+                        .input_scale = args.input_scale.as<const float>(),
+                        .weight_scale = args.weight_scale.as<const float>(),
+                        .bias = args.bias.data,
+                        .y = args.y.data,
+                        .x_stride = args.x.row_stride,
+                        .weight_stride = args.weight.row_stride,
+                        .y_stride = args.y.row_stride,
+                        .m = args.x.rows(),
+                        .n = args.weight.rows(),
+                        .k = args.x.columns(),
+                        .x_type = args.x.dtype,
+                        .weight_type = args.weight.dtype,
+                        .y_type = args.y.dtype,
+                        .strides = scale_strides(args)};
+  for (const int64_t end : segment_ends(*args.params, gemm.n))
+    gemm.segment_end[gemm.segments++] = end;
+  launch_reference_gemm(gemm, on(context));
 }
 
 Verdict check_low_latency(const Problem& problem, int max_segments) {
@@ -134,19 +179,16 @@ Verdict supports_sm90(const Problem& problem) {
   return check_large_gemm(problem);
 }
 
-void run_reference(const Operands& operands, const LaunchContext& context);
-
 void run_sm90(const Operands& operands, const LaunchContext& context) {
   const auto args = LinearArgs::bind(operands);
   const LargeGemm gemm = large_gemm(args);
   if (gemm.m == 0) return;
   if (!rows_aligned(args.x, 16) || !rows_aligned(args.weight, 16) || !rows_aligned(args.y, 8))
-    return run_reference(operands, context);
+    return run_reference_linear(operands, context);
   launch_large_gemm(gemm, large_gemm_config(gemm.m, gemm.n, multiprocessor_count()), on(context));
 }
 
 Verdict supports_reference(const Problem& problem) {
-  if (const Verdict scales = check_scalar_scales(problem); !scales.supported) return scales;
   const auto operand = [](DType dtype) { return dtype == DType::kE4M3 || is_activation(dtype); };
   const DType y = problem.outputs[0].dtype;
   if (!operand(problem.inputs[0].dtype) || !operand(problem.inputs[1].dtype) || !is_activation(y))
@@ -156,28 +198,6 @@ Verdict supports_reference(const Problem& problem) {
   const size_t segments = std::get<LinearParams>(problem.params).segment_rows.size();
   if (segments > kMaxSegments) return Verdict::no(fmt::format("{} segments", segments));
   return Verdict::yes();
-}
-
-void run_reference(const Operands& operands, const LaunchContext& context) {
-  const auto args = LinearArgs::bind(operands);
-  ReferenceGemm gemm = {.x = args.x.data,
-                        .weight = args.weight.data,
-                        .input_scale = args.input_scale.as<const float>(),
-                        .weight_scale = args.weight_scale.as<const float>(),
-                        .bias = args.bias.data,
-                        .y = args.y.data,
-                        .x_stride = args.x.row_stride,
-                        .weight_stride = args.weight.row_stride,
-                        .y_stride = args.y.row_stride,
-                        .m = args.x.rows(),
-                        .n = args.weight.rows(),
-                        .k = args.x.columns(),
-                        .x_type = args.x.dtype,
-                        .weight_type = args.weight.dtype,
-                        .y_type = args.y.dtype};
-  for (const int64_t end : segment_ends(*args.params, gemm.n))
-    gemm.segment_end[gemm.segments++] = end;
-  launch_reference_gemm(gemm, on(context));
 }
 
 constexpr KernelTraits kHopperTraits = {.device = DeviceType::kCuda,
@@ -196,6 +216,6 @@ const Kernel kLinearLowLatency = {"cuda_linear_low_latency", Op::kLinear, kHoppe
 const Kernel kLinearSm90 = {"cuda_linear_sm90", Op::kLinear, kManyTokensTraits,
                             supports_sm90,      nullptr,     run_sm90};
 const Kernel kLinearReference = {"cuda_linear_reference", Op::kLinear, kReferenceTraits,
-                                 supports_reference,      nullptr,     run_reference};
+                                 supports_reference,      nullptr,     run_reference_linear};
 
 }  // namespace octavo::cuda

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backend/cuda/gemm/low_latency.h"
+#include "backend/cuda/gemm/scale_strides.h"
 #include "backend/cuda/gemm/sm90_fp8_gemm.h"
 #include "ops/linear.h"
 
@@ -17,8 +18,14 @@ std::vector<int64_t> segment_ends(const LinearParams& params, int64_t rows);
 // the weight are read as scalars by nothing.
 Verdict check_scalar_scales(const Problem& problem);
 
-// x and weight are E4M3 with their scales, y has an activation type, and so has the bias.
+// x and weight are E4M3, y has an activation type, and so has the bias.
+Verdict check_fp8_types(const Problem& problem);
+
+// The same, with scalar scales.
 Verdict check_fp8_linear(const Problem& problem);
+
+// How the scales lie; all zero for scalar ones.
+ScaleStrides scale_strides(const LinearArgs& args);
 
 // What the kernels of sm90_fp8_gemm.h ask of x, the weight and its segments, and their arguments.
 Verdict check_large_gemm(const Problem& problem);
@@ -29,5 +36,8 @@ Verdict check_low_latency(const Problem& problem, int max_segments);
 LowLatencyGemm low_latency_gemm(const LinearArgs& args);
 
 int multiprocessor_count();  // of the current device
+
+// cuda_linear_reference, which other kernels take for operands that are not aligned.
+void run_reference_linear(const Operands& operands, const LaunchContext& context);
 
 }  // namespace octavo::cuda

@@ -10,6 +10,19 @@ namespace {
 
 constexpr int kWarps = 8;
 
+__device__ float scale_of(const ReferenceGemm& gemm, int64_t token, int64_t row, int64_t part) {
+  const ScaleStrides& strides = gemm.strides;
+  float scale = 1.0f;
+  if (gemm.input_scale != nullptr)
+    scale = gemm.input_scale[token * strides.input_row + part * strides.input_part];
+  if (gemm.weight_scale == nullptr) return scale;
+  if (strides.block_rows > 0)
+    return scale * gemm.weight_scale[row / strides.block_rows * strides.weight_row + part];
+  int segment = 0;
+  while (row >= gemm.segment_end[segment]) ++segment;
+  return scale * gemm.weight_scale[segment];
+}
+
 template <typename X, typename W, typename Y>
 __global__ void __launch_bounds__(kWarps * 32) reference_gemm_kernel(ReferenceGemm gemm) {
   device::launch_dependents();
@@ -20,16 +33,16 @@ __global__ void __launch_bounds__(kWarps * 32) reference_gemm_kernel(ReferenceGe
   if (token >= gemm.m) return;
   const X* x = static_cast<const X*>(gemm.x) + token * gemm.x_stride;
   const W* weight = static_cast<const W*>(gemm.weight) + row * gemm.weight_stride;
+  const int64_t part = gemm.strides.part == 0 ? gemm.k : gemm.strides.part;
   double sum = 0.0;
-  for (int64_t k = threadIdx.x % 32; k < gemm.k; k += 32)
-    sum += static_cast<double>(device::to_float(x[k])) * device::to_float(weight[k]);
+  for (int64_t first = 0; first < gemm.k; first += part) {
+    double of_part = 0.0;
+    for (int64_t k = first + threadIdx.x % 32; k < min(gemm.k, first + part); k += 32)
+      of_part += static_cast<double>(device::to_float(x[k])) * device::to_float(weight[k]);
+    sum += of_part * scale_of(gemm, token, row, first / part);
+  }
   sum = device::warp_sum(sum);
   if (threadIdx.x % 32 != 0) return;
-  int segment = 0;
-  while (row >= gemm.segment_end[segment]) ++segment;
-  float scale = gemm.input_scale != nullptr ? *gemm.input_scale : 1.0f;
-  if (gemm.weight_scale != nullptr) scale *= gemm.weight_scale[segment];
-  sum *= scale;
   if (gemm.bias != nullptr) sum += device::to_float(static_cast<const Y*>(gemm.bias)[row]);
   static_cast<Y*>(gemm.y)[token * gemm.y_stride + row] =
       device::round_to<Y>(static_cast<float>(sum));

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "backend/cuda/gemm/scale_strides.h"
 #include "backend/cuda/launch.h"
 #include "core/dtype.h"
 
@@ -23,6 +24,7 @@ struct ReferenceGemm {
   int segments;
   int64_t segment_end[kMaxSegments];
   DType x_type, weight_type, y_type;
+  ScaleStrides strides = {};
 };
 
 void launch_reference_gemm(const ReferenceGemm& gemm, const Launch& where);
