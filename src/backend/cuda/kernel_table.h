@@ -29,6 +29,8 @@ extern const Kernel kRopeKvAppend;
 extern const Kernel kLinearLowLatency;
 extern const Kernel kLinearCublasLt;
 extern const Kernel kLinearSm90;
+extern const Kernel kLinearLowLatencyVectors;
+extern const Kernel kLinearLowLatencyBlocks;
 extern const Kernel kLinearSm90Vectors;
 extern const Kernel kLinearSm90Blocks;
 extern const Kernel kLinearCublasLtVectors;

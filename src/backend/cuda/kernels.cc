@@ -27,6 +27,8 @@ std::span<const Kernel> cuda_kernels() {
       cuda::kLinearLowLatency,
       cuda::kLinearCublasLt,
       cuda::kLinearSm90,
+      cuda::kLinearLowLatencyVectors,
+      cuda::kLinearLowLatencyBlocks,
       cuda::kLinearSm90Vectors,
       cuda::kLinearSm90Blocks,
       cuda::kLinearCublasLtVectors,

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cuda/gemm/sm90_fp8_gemm.h"
 #include "backend/cuda/scaled_linear_case.h"
+#include "core/quant_scheme.h"
 
 namespace octavo::testing {
 namespace {
@@ -85,6 +86,38 @@ INSTANTIATE_TEST_SUITE_P(
         ScaledShape{40, 256, 512, 128, 128, 0}, ScaledShape{200, 256, 512, 128, 128, 1},
         // Blocks that only the plain kernel reads.
         ScaledShape{5, 130, 300, 64, 64, 5}, ScaledShape{5, 35, 300, 1, 128, 3}));
+
+// The first kernel that the CUDA backend offers for a linear of a scheme: what an engine gets where
+// nothing is measured.
+std::string_view first_kernel(const LinearScheme& scheme, int64_t m, bool bias = false) {
+  constexpr int64_t kOut = 6144, kIn = 4096;
+  const auto operand = [](Shape shape, DType type) { return Problem::Operand{shape, type, true}; };
+  Problem problem;
+  problem.op = Op::kLinear;
+  problem.params = LinearParams{.segment_rows = {4096, 1024, 1024},
+                                .block_rows = scheme.weights.block_rows,
+                                .block_columns = scheme.weights.block_columns};
+  problem.inputs = {operand({m, kIn}, DType::kE4M3), operand({kOut, kIn}, DType::kE4M3),
+                    operand(scale_shape(scheme.inputs, m, kIn), DType::kF32),
+                    operand(scale_shape(scheme.weights, kOut, kIn), DType::kF32),
+                    bias ? operand({kOut}, DType::kBF16) : Problem::Operand()};
+  problem.outputs = {operand({m, kOut}, DType::kBF16)};
+  KernelRegistry registry;
+  registry.add(cuda_kernels());
+  return registry.candidates(problem, DeviceType::kCuda).front()->name;
+}
+
+TEST(ScaledLinearKernels, EverySchemeHasOneForFewAndForManyTokens) {
+  for (const bool bias : {false, true}) {
+    EXPECT_EQ(first_kernel(kFp8PerChannelPerToken, 1, bias), "cuda_linear_low_latency_vectors");
+    EXPECT_EQ(first_kernel(kFp8PerChannelPerToken, 2048, bias), "cuda_linear_sm90_vectors");
+    EXPECT_EQ(first_kernel(kFp8Block, 64, bias), "cuda_linear_low_latency_blocks");
+    EXPECT_EQ(first_kernel(kFp8Block, 65, bias), "cuda_linear_sm90_blocks");
+  }
+  LinearScheme odd = kFp8Block;  // blocks of 64, which some checkpoints have
+  odd.weights.block_rows = odd.weights.block_columns = odd.inputs.block_columns = 64;
+  EXPECT_EQ(first_kernel(odd, 1), "cuda_linear_reference");
+}
 
 using LaunchScaled = void (*)(const cuda::LargeGemm&, const cuda::LargeGemmConfig&,
                               const cuda::Launch&);

@@ -152,7 +152,8 @@ LowLatencyGemm low_latency_gemm(const LinearArgs& args) {
                          .m = static_cast<int>(args.x.rows()),
                          .n = static_cast<int>(args.weight.rows()),
                          .k = static_cast<int>(args.x.columns()),
-                         .y_is_float = args.y.dtype == DType::kF32};
+                         .y_is_float = args.y.dtype == DType::kF32,
+                         .strides = scale_strides(args)};
   for (const int64_t end : segment_ends(*args.params, gemm.n))
     gemm.segment_end[gemm.segments++] = static_cast<int>(end);
   return gemm;

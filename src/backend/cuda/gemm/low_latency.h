@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "backend/cuda/gemm/scale_strides.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/tensor_map.h"
 
@@ -36,8 +37,8 @@ constexpr int low_latency_rest_bytes(int tokens, int tiles) {
 struct LowLatencyGemm {
   const uint8_t* x;           // [m, k] E4M3
   const uint8_t* weight;      // [n, k] E4M3
-  const float* input_scale;   // [1]
-  const float* weight_scale;  // [segments]
+  const float* input_scale;   // [1], or as `strides` say
+  const float* weight_scale;  // [segments], or as `strides` say
   const void* bias;           // [n] of y's type, of SwiGLU bfloat16; null: none
   void* y;  // [m, n] bfloat16, or float32 with y_is_float; of SwiGLU [m, n / 2] E4M3
   const float* output_scale;  // [1], of SwiGLU
@@ -46,6 +47,7 @@ struct LowLatencyGemm {
   int segments;
   int segment_end[kLowLatencyMaxSegments];  // one past the last row of each segment
   bool y_is_float;
+  ScaleStrides strides = {};  // of launch_low_latency_vectors and _blocks
 };
 
 // How the work is cut. A CTA takes tiles of `rows` weight rows, one after the other, while its
@@ -140,6 +142,14 @@ TensorMapSpec low_latency_halves_map(const uint8_t* data, int rows, int columns,
 
 void launch_low_latency(const LowLatencyGemm& gemm, const LowLatencyConfig& config,
                         const Launch& where);
+
+// The same with a scale a token and a scale a weight row, or either as above.
+void launch_low_latency_vectors(const LowLatencyGemm& gemm, const LowLatencyConfig& config,
+                                const Launch& where);
+
+// The same with scales that also differ by parts of K, of kLowLatencyStep columns each.
+void launch_low_latency_blocks(const LowLatencyGemm& gemm, const LowLatencyConfig& config,
+                               const Launch& where);
 
 // SwiGLU and quantize behind it. The first half of the weight's rows is the gate, the second is up:
 // y = codes of silu(gate) × up / output_scale, each rounded to bfloat16 before. A tile has as many

@@ -19,6 +19,9 @@ __device__ __forceinline__ void store(__nv_bfloat16* to, float value) {
 // y in its own type.
 struct Plain {
   static constexpr bool kHalves = false;
+  static constexpr bool kStaticScales = true;
+  template <int kEights, int kTiles>
+  using Parts = low_latency::PlainParts<kEights, kTiles>;
 
   template <typename AnyRest>
   static __device__ __forceinline__ void prepare(const LowLatencyGemm&, AnyRest&) {}

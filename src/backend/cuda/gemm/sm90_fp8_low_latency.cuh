@@ -139,14 +139,40 @@ class Producer {
   Cursor weight_, x_;
 };
 
-// sum += kSteps steps, which lie two apart in the stage. The tensor cores keep about 13 bits of a
-// running sum, so each step of 128 codes starts from zero and is added in fp32.
-template <int kSteps, int kEights, int kTiles>
+// Parts of K without scales of their own: a step's products are added as they are. What an Output
+// has in its place says in `at(step)` how the sums of 128 codes are added.
+template <int kEights, int kTiles>
+struct PlainParts {
+  using Sums = float[kTiles][kEights][4];
+  struct Scales {
+    __device__ __forceinline__ void add(Sums& sum, const Sums& part) const {
+#pragma unroll
+      for (int tile = 0; tile < kTiles; ++tile) {
+#pragma unroll
+        for (int eight = 0; eight < kEights; ++eight) {
+#pragma unroll
+          for (int i = 0; i < 4; ++i) sum[tile][eight][i] += part[tile][eight][i];
+        }
+      }
+    }
+  };
+  __device__ __forceinline__ PlainParts(const LowLatencyGemm&, int /*first_row*/) {}
+  __device__ __forceinline__ Scales at(int /*step*/) const { return {}; }
+};
+
+// sum += kSteps steps, which lie two apart in the stage; the first is the `step_of_k`-th of K. The
+// tensor cores keep about 13 bits of a running sum, so each step of 128 codes starts from zero and
+// is added in fp32.
+template <int kSteps, int kEights, int kTiles, typename Parts>
 __device__ __forceinline__ void multiply_steps(float (&sum)[kTiles][kEights][4], uint32_t weight,
-                                               int weight_bytes, uint32_t x) {
+                                               int weight_bytes, uint32_t x, const Parts& parts,
+                                               int step_of_k) {
   constexpr int kXBytes = 8 * kEights * kLowLatencyStep;
   constexpr uint64_t kNextTile = kTileRows * kLowLatencyStep >> 4;
   float part[kSteps][kTiles][kEights][4];
+  typename Parts::Scales scales[kSteps];
+#pragma unroll
+  for (int step = 0; step < kSteps; ++step) scales[step] = parts.at(step_of_k + 2 * step);
   device::wgmma_fence();
 #pragma unroll
   for (int step = 0; step < kSteps; ++step) {
@@ -163,29 +189,22 @@ __device__ __forceinline__ void multiply_steps(float (&sum)[kTiles][kEights][4],
   device::wgmma_commit();
   device::wgmma_wait();
 #pragma unroll
-  for (int step = 0; step < kSteps; ++step) {
-#pragma unroll
-    for (int tile = 0; tile < kTiles; ++tile) {
-#pragma unroll
-      for (int eight = 0; eight < kEights; ++eight) {
-#pragma unroll
-        for (int i = 0; i < 4; ++i) sum[tile][eight][i] += part[step][tile][eight][i];
-      }
-    }
-  }
+  for (int step = 0; step < kSteps; ++step) scales[step].add(sum, part[step]);
 }
 
 // The sums of one tile by one warpgroup, over the steps that are its own: even or odd ones.
-template <int kEights, int kTiles>
+template <int kEights, int kTiles, typename Parts>
 __device__ __forceinline__ void multiply_tile(float (&sum)[kTiles][kEights][4], const Cut& cut,
-                                              int stages, uint32_t ring, uint32_t full,
-                                              uint32_t empty, device::RingPosition& at) {
+                                              const LowLatencyWork& work, const Parts& parts,
+                                              uint32_t ring, uint32_t full, uint32_t empty,
+                                              device::RingPosition& at) {
   constexpr int kMost = kEights * kTiles <= 4 ? 2 : 1;  // steps at a time, as registers allow
   constexpr int kXBytes = 8 * kEights * kLowLatencyStep;
   const int group = threadIdx.x / 128;
   const int weight_bytes = cut.config.rows * kLowLatencyStep;
 #pragma unroll 1
-  for (int stage = 0; stage < stages; ++stage) {
+  for (int stage = 0; stage < work.stages; ++stage) {
+    const int first = (work.first_stage + stage) * cut.config.steps;
     const uint32_t x = ring + at.slot * cut.stage_bytes;
     const uint32_t weight = x + cut.x_bytes;
     device::wait_barrier(full + 8 * at.slot, at.parity);
@@ -193,10 +212,10 @@ __device__ __forceinline__ void multiply_tile(float (&sum)[kTiles][kEights][4], 
 #pragma unroll 1
     for (; step + 2 * (kMost - 1) < cut.config.steps; step += 2 * kMost)
       multiply_steps<kMost, kEights, kTiles>(sum, weight + step * weight_bytes, weight_bytes,
-                                             x + step * kXBytes);
+                                             x + step * kXBytes, parts, first + step);
     if (step < cut.config.steps)
       multiply_steps<1, kEights, kTiles>(sum, weight + step * weight_bytes, weight_bytes,
-                                         x + step * kXBytes);
+                                         x + step * kXBytes, parts, first + step);
     if (threadIdx.x % 32 == 0) device::arrive(empty + 8 * at.slot);
     at.advance(cut.config.depth);
   }
@@ -265,10 +284,13 @@ __device__ __forceinline__ void consume(const LowLatencyGemm& gemm, const Cut& c
                                         uint32_t empty) {
   const LowLatencyWork work = own_work(cut);
   device::RingPosition at;
+  if constexpr (!Output::kStaticScales) device::wait_for_dependencies();
 #pragma unroll 1
   for (int tile = 0; tile < work.tiles; ++tile) {
     float sum[kTiles][kEights][4] = {};
-    multiply_tile<kEights, kTiles>(sum, cut, work.stages, ring, full, empty, at);
+    const typename Output::template Parts<kEights, kTiles> parts(
+        gemm, (work.first_tile + tile * cut.tile_stride) * cut.config.rows);
+    multiply_tile<kEights, kTiles>(sum, cut, work, parts, ring, full, empty, at);
     if (tile > 0) sync_consumers();  // the sums of the tile before are stored
     add_groups<kEights, kTiles>(rest, sum);
     if (cut.config.split == 1) {
@@ -303,7 +325,7 @@ __global__ void __launch_bounds__(kThreads, kEights* kTiles > 8 ? 1 : 2)
     device::publish_barriers();
     producer.fill();
   }
-  if (threadIdx.x < gemm.segments)  // scales are weights: they wait for nothing
+  if (Output::kStaticScales && threadIdx.x < gemm.segments)  // these are weights: no wait for them
     rest.scales[threadIdx.x] = *gemm.input_scale * gemm.weight_scale[threadIdx.x];
   Output::prepare(gemm, rest);
   __syncthreads();

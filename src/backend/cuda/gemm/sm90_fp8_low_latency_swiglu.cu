@@ -22,6 +22,9 @@ __device__ __forceinline__ float rounded(float value) {
 // kernels.
 struct Swiglu {
   static constexpr bool kHalves = true;
+  static constexpr bool kStaticScales = true;
+  template <int kEights, int kTiles>
+  using Parts = low_latency::PlainParts<kEights, kTiles>;
   static constexpr int kInverse = kLowLatencyMaxSegments - 1;  // the scale that no segment has
 
   template <typename AnyRest>
