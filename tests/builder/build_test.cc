@@ -241,26 +241,22 @@ TEST(Build, ASwigluPluginAdmitsItsOwnKernelAlone) {
   registry.add(kernels);
   ThreadPool pool(1);
   HostDevice device(pool, /*graphs=*/true);
-  const auto fused = [&](const PluginConfig& plugins) {
-    const BuildConfig config{.device = "cuda",
-                             .dtype = "bfloat16",
-                             .max_batch_size = 64,
-                             .max_num_tokens = 64,
-                             .plugin_config = plugins};
-    std::vector<std::string> names;  // of a bucket's fused calls
-    for (const Plan& plan :
-         make_blueprint(tiny_model(fp8_with_kv_cache()), config, registry, &device).plans) {
-      const auto calls = calls_of(plan.program, Op::kLinearSwiglu);
-      names.push_back(calls.empty() ? "unfused"
-                                    : plan.kernels[calls.front() - plan.program.calls.data()]);
-    }
-    return names;
+  // The kernel of the fused calls of a plan for so many tokens: the host has one plan.
+  const auto fused = [&](const PluginConfig& plugins, int64_t tokens) -> std::string {
+    const BuildConfig config{
+        .device = "cuda", .dtype = "bfloat16", .max_num_tokens = tokens, .plugin_config = plugins};
+    const Blueprint blueprint =
+        make_blueprint(tiny_model(fp8_with_kv_cache()), config, registry, &device);
+    const Plan& plan = blueprint.plans.back();
+    const auto calls = calls_of(plan.program, Op::kLinearSwiglu);
+    return calls.empty() ? "unfused" : plan.kernels[calls.front() - plan.program.calls.data()];
   };
-  using Names = std::vector<std::string>;  // decode of 8, 16, 32, 64 tokens, mixed of 64
-  EXPECT_EQ(fused({}), Names(5, "unfused"));
-  EXPECT_EQ(fused({.gemm_swiglu_plugin = "fp8"}), Names(5, "large"));
-  EXPECT_EQ(fused({.low_latency_gemm_swiglu_plugin = "fp8"}),
-            (Names{"few", "few", "few", "unfused", "unfused"}));
+  for (const int64_t tokens : {32, 64}) {
+    EXPECT_EQ(fused({}, tokens), "unfused");
+    EXPECT_EQ(fused({.gemm_swiglu_plugin = "fp8"}, tokens), "large");
+    EXPECT_EQ(fused({.low_latency_gemm_swiglu_plugin = "fp8"}, tokens),
+              tokens == 32 ? "few" : "unfused");
+  }
 }
 
 TEST(Build, Fp8AttentionIsChosenWhereItsFlagIsOn) {
