@@ -11,20 +11,11 @@ using low_latency::Cut;
 using low_latency::Rest;
 using low_latency::Row;
 
-__device__ __forceinline__ void store(float* to, float value) { *to = value; }
-__device__ __forceinline__ void store(__nv_bfloat16* to, float value) {
-  *to = __float2bfloat16_rn(value);
-}
-
 // y in its own type.
-struct Plain {
-  static constexpr bool kHalves = false;
+struct Plain : low_latency::InTypeOfY<Plain> {
   static constexpr bool kStaticScales = true;
   template <int kEights, int kTiles>
   using Parts = low_latency::PlainParts<kEights, kTiles>;
-
-  template <typename AnyRest>
-  static __device__ __forceinline__ void prepare(const LowLatencyGemm&, AnyRest&) {}
 
   // Writes the outputs of a tile, or this CTA's share of them where a cluster has summed it.
   template <typename T, int kEights, int kTiles>
@@ -41,18 +32,7 @@ struct Plain {
     T* y = static_cast<T*>(gemm.y) + row;
 #pragma unroll 4
     for (int token = share.first_token; token < gemm.m; token += share.token_step)
-      store(y + token * gemm.y_stride, scaled.finish(&rest.sums[token][own], split));
-  }
-
-  template <int kEights, int kTiles>
-  static __device__ __forceinline__ void store_tile(const LowLatencyGemm& gemm, const Cut& cut,
-                                                    const Rest<kEights, kTiles>& rest, int tile) {
-    const int first_row = tile * cut.config.rows;
-    if (gemm.y_is_float) {
-      store_as<float>(gemm, cut, rest, first_row);
-    } else {
-      store_as<__nv_bfloat16>(gemm, cut, rest, first_row);
-    }
+      low_latency::store(y + token * gemm.y_stride, scaled.finish(&rest.sums[token][own], split));
   }
 };
 

@@ -8,6 +8,8 @@
 // to be added up between CTAs.
 #pragma once
 
+#include <cuda_bf16.h>
+
 #include "backend/cuda/device/ptx/cluster.cuh"
 #include "backend/cuda/device/ptx/grid_dependency.cuh"
 #include "backend/cuda/device/ptx/mbarrier.cuh"
@@ -386,5 +388,30 @@ void launch_with(const LowLatencyGemm& gemm, const LowLatencyConfig& config, con
       launch_tiles<Output, 8>(gemm, config, where);
   }
 }
+
+__device__ __forceinline__ void store(float* to, float value) { *to = value; }
+__device__ __forceinline__ void store(__nv_bfloat16* to, float value) {
+  *to = __float2bfloat16_rn(value);
+}
+
+// An output whose y has its own type: Output::store_as<T> writes a tile from its first row on.
+template <typename Output>
+struct InTypeOfY {
+  static constexpr bool kHalves = false;
+
+  template <typename AnyRest>
+  static __device__ __forceinline__ void prepare(const LowLatencyGemm&, AnyRest&) {}
+
+  template <int kEights, int kTiles>
+  static __device__ __forceinline__ void store_tile(const LowLatencyGemm& gemm, const Cut& cut,
+                                                    const Rest<kEights, kTiles>& rest, int tile) {
+    const int first_row = tile * cut.config.rows;
+    if (gemm.y_is_float) {
+      Output::template store_as<float>(gemm, cut, rest, first_row);
+    } else {
+      Output::template store_as<__nv_bfloat16>(gemm, cut, rest, first_row);
+    }
+  }
+};
 
 }  // namespace octavo::cuda::low_latency

@@ -10,11 +10,6 @@ namespace {
 using low_latency::Cut;
 using low_latency::Rest;
 
-__device__ __forceinline__ void store(float* to, float value) { *to = value; }
-__device__ __forceinline__ void store(__nv_bfloat16* to, float value) {
-  *to = __float2bfloat16_rn(value);
-}
-
 // Where the first of a weight row's scales stands. 32 bits: registers are short.
 __device__ __forceinline__ int row_scales(const LowLatencyGemm& gemm, int row) {
   const ScaleStrides& strides = gemm.strides;
@@ -94,15 +89,11 @@ class BlockParts {
 
 // y in its own type. kScaledSums: what was summed is scaled already.
 template <bool kScaledSums>
-struct Scaled {
-  static constexpr bool kHalves = false;
+struct Scaled : low_latency::InTypeOfY<Scaled<kScaledSums>> {
   static constexpr bool kStaticScales = false;
   template <int kEights, int kTiles>
   using Parts = std::conditional_t<kScaledSums, BlockParts<kEights, kTiles>,
                                    low_latency::PlainParts<kEights, kTiles>>;
-
-  template <typename AnyRest>
-  static __device__ __forceinline__ void prepare(const LowLatencyGemm&, AnyRest&) {}
 
   // Writes the outputs of a tile, or this CTA's share of them where a cluster has summed it.
   template <typename T, int kEights, int kTiles>
@@ -125,18 +116,7 @@ struct Scaled {
       float value = split == 1 ? *sum : low_latency::sum_of_peers(sum, split);
       if constexpr (!kScaledSums)
         value *= gemm.input_scale[token * gemm.strides.input_row] * weight_scale;
-      store(y + token * gemm.y_stride, value + bias);
-    }
-  }
-
-  template <int kEights, int kTiles>
-  static __device__ __forceinline__ void store_tile(const LowLatencyGemm& gemm, const Cut& cut,
-                                                    const Rest<kEights, kTiles>& rest, int tile) {
-    const int first_row = tile * cut.config.rows;
-    if (gemm.y_is_float) {
-      store_as<float>(gemm, cut, rest, first_row);
-    } else {
-      store_as<__nv_bfloat16>(gemm, cut, rest, first_row);
+      low_latency::store(y + token * gemm.y_stride, value + bias);
     }
   }
 };
