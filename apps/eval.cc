@@ -19,6 +19,7 @@ struct EvalArguments {
   EvalOptions eval;
   ChoiceEvalOptions choice;
   CompareBudget budget;
+  bool layer_sensitivity = false;
   std::filesystem::path report_json;
   bool json = false;
 };
@@ -47,7 +48,9 @@ int run_perplexity(const EvalArguments& arguments) {
   return 0;
 }
 
-std::string compare_text(const CompareReport& r) {
+using LayerKl = std::vector<std::pair<std::string, double>>;
+
+std::string compare_text(const CompareReport& r, const LayerKl& layers) {
   const auto row = [](const char* name, double value, const Interval& interval, const char* unit) {
     return fmt::format("{:<22}{:>10.4f} {:<5} (95 %: {:.4f} to {:.4f})\n", name, value, unit,
                        interval.low, interval.high);
@@ -59,8 +62,16 @@ std::string compare_text(const CompareReport& r) {
   text += row("mean KL", r.mean_kl, r.mean_kl_interval, "nats");
   text += row("top-1 agreement", 100 * r.top1_agreement, percent(r.top1_agreement_interval), "%");
   text += fmt::format("{} tokens in {} windows, {:.1f} s\n", r.tokens, r.windows, r.seconds);
+  if (!layers.empty()) text += "mean KL with one layer quantized alone:\n";
+  for (const auto& [layer, kl] : layers) text += fmt::format("  {:.6f} nats  {}\n", kl, layer);
   for (const std::string& failure : r.failures) text += "FAILED: " + failure + "\n";
   return text;
+}
+
+nlohmann::ordered_json to_json(const LayerKl& layers) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::array();
+  for (const auto& [layer, kl] : layers) json.push_back({{"layer", layer}, {"mean_kl", kl}});
+  return json;
 }
 
 // What --reference names, with the build options of the model.
@@ -76,23 +87,28 @@ ModelOptions reference_of(const EvalArguments& arguments) {
 }
 
 int run_compare(const EvalArguments& arguments) {
-  const CompareReport r = evaluate_compare(reference_of(arguments), arguments.model, arguments.eval,
+  const ModelOptions reference = reference_of(arguments);
+  LayerKl layers;  // first: what it refuses costs nothing
+  if (arguments.layer_sensitivity)
+    layers =
+        evaluate_layer_sensitivity(reference, arguments.model, arguments.eval, *stderr_progress());
+  const CompareReport r = evaluate_compare(reference, arguments.model, arguments.eval,
                                            arguments.budget, *stderr_progress());
-  const nlohmann::ordered_json json = {
-      {"reference", {{"perplexity", r.reference_perplexity}}},
-      {"engine", {{"perplexity", r.engine_perplexity}}},
-      {"ppl_increase", r.ppl_increase},
-      {"ppl_increase_interval95", to_json(r.ppl_increase_interval)},
-      {"mean_kl", r.mean_kl},
-      {"mean_kl_interval95", to_json(r.mean_kl_interval)},
-      {"top1_agreement", r.top1_agreement},
-      {"top1_agreement_interval95", to_json(r.top1_agreement_interval)},
-      {"tokens", r.tokens},
-      {"windows", r.windows},
-      {"seconds", r.seconds},
-      {"verdict", r.failures.empty() ? "pass" : "fail"},
-      {"failures", r.failures}};
-  deliver(json, compare_text(r), arguments);
+  nlohmann::ordered_json json = {{"reference", {{"perplexity", r.reference_perplexity}}},
+                                 {"engine", {{"perplexity", r.engine_perplexity}}},
+                                 {"ppl_increase", r.ppl_increase},
+                                 {"ppl_increase_interval95", to_json(r.ppl_increase_interval)},
+                                 {"mean_kl", r.mean_kl},
+                                 {"mean_kl_interval95", to_json(r.mean_kl_interval)},
+                                 {"top1_agreement", r.top1_agreement},
+                                 {"top1_agreement_interval95", to_json(r.top1_agreement_interval)},
+                                 {"tokens", r.tokens},
+                                 {"windows", r.windows},
+                                 {"seconds", r.seconds},
+                                 {"verdict", r.failures.empty() ? "pass" : "fail"},
+                                 {"failures", r.failures}};
+  if (!layers.empty()) json["layer_sensitivity"] = to_json(layers);
+  deliver(json, compare_text(r, layers), arguments);
   return r.failures.empty() ? 0 : exit_code(ErrorCategory::kGateFailed);
 }
 
@@ -187,6 +203,8 @@ std::vector<Command> add_eval(CLI::App& program) {
             "budget, such as 1% or 0.01; exit 1 above it");
   add_float(compare, "max_kl", compare_arguments->budget.max_kl, {0.0},
             "budget in nats; exit 1 above it");
+  add_flag(compare, "layer_sensitivity", compare_arguments->layer_sensitivity,
+           "also what each layer of the quantized checkpoint costs by itself");
   add_common(compare, *compare_arguments);
   compare.footer(
       "Build options apply to --model_dir and to a --reference that is a checkpoint, whose KV "

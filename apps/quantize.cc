@@ -4,12 +4,31 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "commands.h"
 #include "interrupt.h"
 #include "options.h"
 
 namespace octavo::app {
 namespace {
+
+void print(const QualityReport& quality, const QuantizeOptions& options) {
+  fmt::print("perplexity on {} held-out tokens: 16-bit {:.4f}, all layers quantized {:.4f}\n",
+             quality.tokens, quality.reference_perplexity, quality.all_quantized_perplexity);
+  fmt::print(
+      "as written {:.4f}: {:+.3f} % (95 %: {:+.3f} to {:+.3f}), budget {:.3f} %; {} models "
+      "measured\n",
+      quality.perplexity, 100 * quality.ppl_increase, 100 * quality.ppl_increase_interval.first,
+      100 * quality.ppl_increase_interval.second, 100 * *options.max_ppl_increase,
+      quality.models_measured);
+  fmt::print("{} layers left in 16 bit, {:.1f} MB for them\n", quality.layers_left.size(),
+             static_cast<double>(quality.bytes_of_layers_left) / 1e6);
+  for (const auto& [layer, kl] : quality.layer_kl) {
+    const bool left = std::ranges::find(quality.layers_left, layer) != quality.layers_left.end();
+    fmt::print("  {:.6f} nats  {}{}\n", kl, layer, left ? "  (16 bit)" : "");
+  }
+}
 
 void print(const QuantizeReport& report, const QuantizeOptions& options) {
   fmt::print("{} linears quantized ({}), {} samples, {} tokens\n", report.quantized_linears,
@@ -24,6 +43,7 @@ void print(const QuantizeReport& report, const QuantizeOptions& options) {
       static_cast<double>(report.peak_device_bytes) / 1e9,
       static_cast<double>(report.spilled_bytes) / 1e9,
       static_cast<double>(report.peak_host_bytes) / 1e9);
+  if (report.quality) print(*report.quality, options);
   if (!report.worst_modules.empty()) fmt::print("\nlargest relative error of a linear's output:\n");
   for (const auto& [module, error] : report.worst_modules)
     fmt::print("  {:6.3f} %  {}\n", 100 * error, module);
@@ -31,6 +51,17 @@ void print(const QuantizeReport& report, const QuantizeOptions& options) {
     fmt::print("\nsample text (greedy)\n  before: {}{}\n  after:  {}{}\n", report.prompt,
                report.text_before, report.prompt, report.text_after);
   }
+}
+
+void add_quality(CLI::App& app, QuantizeOptions& options) {
+  add_share(app, "max_ppl_increase", options.max_ppl_increase,
+            "the most sensitive layers stay in 16 bit until perplexity on held-out text rises by "
+            "no more than this: 1% or 0.01");
+  add_text(app, "quality_dataset", options.quality_dataset,
+           "the held-out text; without it what --calib_dataset has behind --calib_size documents")
+      ->type_name("FILE");
+  add_int(app, "quality_tokens", options.quality_tokens, {1}, "tokens of the held-out text");
+  add_int(app, "quality_context", options.quality_context, {1}, "tokens of a window of it");
 }
 
 }  // namespace
@@ -76,6 +107,7 @@ std::vector<Command> add_quantize(CLI::App& program) {
   add_flag(app, "use_meta_recipe", options->use_meta_recipe,
            "with fp8_pc_pt: first and last layer and attention stay in 16 bit, inputs are clamped "
            "to +-1200");
+  add_quality(app, *options);
   add_choice(app, "export_format", options->export_format, "modelopt|compressed-tensors",
              "layout of the checkpoint");
   add_choice(app, "device", options->device, "auto|cpu|cuda", "where calibration runs");

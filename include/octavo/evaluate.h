@@ -29,7 +29,7 @@ struct PerplexityReport {
   int64_t tokens = 0;  // predicted
   int64_t windows = 0;
   int64_t context = 0;
-  Interval interval;  // 95 %, bootstrap over windows
+  Interval interval;  // 95 %, bootstrap over runs of windows
   double seconds = 0.0;
 };
 
@@ -57,10 +57,17 @@ struct CompareReport {
   std::vector<std::string> failures;  // budgets that are exceeded
 };
 
-// Both models see the same windows; intervals are 95 %, paired bootstrap over windows.
+// Both models see the same windows; intervals are 95 %, paired bootstrap over runs of windows.
 CompareReport evaluate_compare(const ModelOptions& reference, const ModelOptions& engine,
                                const EvalOptions& options, const CompareBudget& budget,
                                Progress& progress);
+
+// Which layers pay: mean KL in nats of the reference with this layer of the quantized checkpoint
+// in place of its own, on the first windows, largest first. The KV cache is left out.
+// Error(kUnsupported) unless the first is a 16-bit checkpoint and the second a quantized one.
+std::vector<std::pair<std::string, double>> evaluate_layer_sensitivity(
+    const ModelOptions& reference, const ModelOptions& quantized, const EvalOptions& options,
+    Progress& progress);
 
 struct ChoiceEvalOptions {
   std::filesystem::path dataset;  // CSV or JSON lines in MMLU's layout

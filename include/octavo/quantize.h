@@ -37,6 +37,7 @@ struct QuantConfig {
   // Of kFp8PerChannelPerToken: see QuantizeOptions.
   std::optional<std::pair<float, float>> clamp_val;
   bool use_meta_recipe = false;
+  std::optional<double> max_ppl_increase;  // see QuantizeOptions
 };
 
 // The texts that scales are taken from.
@@ -49,6 +50,10 @@ struct CalibConfig {
   int64_t calib_max_seq_length = 512;  // tokens a sample
   uint64_t random_seed = 1234;
   int64_t tokenizer_max_seq_length = 2048;  // tokens
+  // Of QuantConfig::max_ppl_increase: see QuantizeOptions.
+  std::string quality_dataset;
+  int64_t quality_tokens = 8192;
+  int64_t quality_context = 512;
 };
 
 struct QuantizeOptions {
@@ -75,6 +80,14 @@ struct QuantizeOptions {
   // Meta's recipe of fp8_pc_pt: the first and the last layer and all attention stay in 16 bit, and
   // clamp_val is -1200 to 1200 unless given.
   bool use_meta_recipe = false;
+  // By which share perplexity on held-out text may rise over the 16-bit model's; 0.01 is 1 %. The
+  // most sensitive layers stay in 16 bit until it holds. Error(kGateFailed) where it never does.
+  std::optional<double> max_ppl_increase;
+  // The held-out text: JSON lines with `text`, or plain text. Empty, or calib_dataset's own file:
+  // the documents behind the first calib_size of that.
+  std::string quality_dataset;
+  int64_t quality_tokens = 8192;           // of the text, from its beginning
+  int64_t quality_context = 512;           // tokens of a window
   std::string export_format = "modelopt";  // modelopt, compressed-tensors
   std::string device = "auto";             // that calibrates: auto, cpu, cuda
   int64_t max_memory = 0;  // bytes of the device that calibration may take; 0: all that is free
@@ -83,6 +96,22 @@ struct QuantizeOptions {
   uint64_t seed = 1234;
   bool overwrite = false;
   int threads = 0;  // 0: all
+};
+
+// What QuantizeOptions::max_ppl_increase found.
+struct QualityReport {
+  double reference_perplexity = 0.0;      // 16-bit
+  double all_quantized_perplexity = 0.0;  // no layer left out; infinite where it is not finite
+  double perplexity = 0.0;                // as written
+  double ppl_increase = 0.0;              // a fraction
+  std::pair<double, double> ppl_increase_interval;  // 95 %, paired bootstrap over runs of windows
+  int64_t tokens = 0;
+  int64_t context = 0;
+  int64_t models_measured = 0;
+  // Mean KL in nats with this layer alone quantized, largest first; empty where all could be.
+  std::vector<std::pair<std::string, double>> layer_kl;
+  std::vector<std::string> layers_left;  // in 16 bit
+  uint64_t bytes_of_layers_left = 0;     // that the checkpoint is larger for them
 };
 
 struct QuantizeReport {
@@ -103,6 +132,7 @@ struct QuantizeReport {
   std::string text_after;   // quantized
   // The modules that lose most: relative error of the layer's output, largest first.
   std::vector<std::pair<std::string, double>> worst_modules;
+  std::optional<QualityReport> quality;  // where max_ppl_increase was given
 };
 
 // Throws Error; the output directory appears complete or not at all.

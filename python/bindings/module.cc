@@ -76,7 +76,13 @@ void bind_build_options(nb::module_& m) {
 }
 
 void bind_quantization(nb::module_& m) {
-  nb::enum_<QuantAlgo>(m, "QuantAlgo").value("FP8", QuantAlgo::kFp8);
+  nb::enum_<QuantAlgo>(m, "QuantAlgo")
+      .value("NO_QUANT", QuantAlgo::kNoQuant)
+      .value("FP8", QuantAlgo::kFp8)
+      .value("FP8_PER_CHANNEL_PER_TOKEN", QuantAlgo::kFp8PerChannelPerToken)
+      .value("FP8_BLOCK_SCALES", QuantAlgo::kFp8BlockScales)
+      .value("W8A16", QuantAlgo::kW8A16)
+      .value("W4A16_AWQ", QuantAlgo::kW4A16Awq);
   m.def("parse_quant_algo", &algo_of, nb::arg("name"), nb::arg("field"));
   nb::class_<QuantConfig>(m, "QuantConfig")
       .def(nb::init<>())
@@ -84,7 +90,8 @@ void bind_quantization(nb::module_& m) {
       .def_rw("kv_cache_quant_algo", &QuantConfig::kv_cache_quant_algo, nb::arg().none())
       .def_rw("exclude_modules", &QuantConfig::exclude_modules)
       .def_rw("clamp_val", &QuantConfig::clamp_val, nb::arg().none())
-      .def_rw("use_meta_recipe", &QuantConfig::use_meta_recipe);
+      .def_rw("use_meta_recipe", &QuantConfig::use_meta_recipe)
+      .def_rw("max_ppl_increase", &QuantConfig::max_ppl_increase, nb::arg().none());
   nb::class_<CalibConfig>(m, "CalibConfig")
       .def(nb::init<>())
       .def_rw("device", &CalibConfig::device)
@@ -93,7 +100,10 @@ void bind_quantization(nb::module_& m) {
       .def_rw("calib_batch_size", &CalibConfig::calib_batch_size)
       .def_rw("calib_max_seq_length", &CalibConfig::calib_max_seq_length)
       .def_rw("random_seed", &CalibConfig::random_seed)
-      .def_rw("tokenizer_max_seq_length", &CalibConfig::tokenizer_max_seq_length);
+      .def_rw("tokenizer_max_seq_length", &CalibConfig::tokenizer_max_seq_length)
+      .def_rw("quality_dataset", &CalibConfig::quality_dataset)
+      .def_rw("quality_tokens", &CalibConfig::quality_tokens)
+      .def_rw("quality_context", &CalibConfig::quality_context);
 }
 
 void bind_sampling(nb::module_& m) {

@@ -72,13 +72,14 @@ def quant_config(config: QuantConfig) -> _octavo.QuantConfig:
     native.exclude_modules = config.exclude_modules or []
     native.clamp_val = None if config.clamp_val is None else (config.clamp_val[0], config.clamp_val[1])
     native.use_meta_recipe = config.use_meta_recipe
+    native.max_ppl_increase = config.max_ppl_increase
     return native
 
 
 def calib_config(config: CalibConfig) -> _octavo.CalibConfig:
     native = _octavo.CalibConfig()
     for name, value in config.to_dict().items():
-        setattr(native, name, value)
+        setattr(native, name, "" if value is None else value)
     return native
 
 

@@ -41,6 +41,7 @@ class QuantConfig:
     exclude_modules: list[str]
     clamp_val: Optional[tuple[float, float]]
     use_meta_recipe: bool
+    max_ppl_increase: Optional[float]
 
 class CalibConfig:
     device: str
@@ -50,6 +51,9 @@ class CalibConfig:
     calib_max_seq_length: int
     random_seed: int
     tokenizer_max_seq_length: int
+    quality_dataset: str
+    quality_tokens: int
+    quality_context: int
 
 class SamplingParams:
     max_tokens: int

@@ -66,6 +66,9 @@ class QuantConfig(Config):
     covers the modules below it.
     clamp_val, use_meta_recipe: of FP8_PER_CHANNEL_PER_TOKEN. The lower and the upper end that inputs are
     brought between; Meta's recipe, which leaves attention and the first and last layer in 16 bit.
+    max_ppl_increase (Octavo's own): by which share perplexity on held-out text may rise over the 16-bit
+    model's, 0.01 is 1 %. The most sensitive layers stay in 16 bit until it holds; GateFailedError where it
+    never does. The text is CalibConfig.quality_dataset.
     """
 
     quant_algo: Optional[QuantAlgo] = _algo()
@@ -77,6 +80,7 @@ class QuantConfig(Config):
     has_zero_point: bool = only(False)
     pre_quant_scale: bool = only(False)
     exclude_modules: Optional[list[str]] = texts()
+    max_ppl_increase: Optional[float] = number(None, 0.0, 1e6)
 
 
 class CalibConfig(Config):
@@ -85,6 +89,8 @@ class CalibConfig(Config):
     device: "cuda" or "cpu"; "cuda" means the device that the model runs on. calib_dataset: a file (JSON
     lines with ``text``, or plain text); "cnn_dailymail" downloads nothing: the model samples its own
     texts. calib_batches × calib_batch_size samples of at most calib_max_seq_length tokens.
+    Octavo's own, of QuantConfig.max_ppl_increase: quality_dataset, a file of held-out text; None: what
+    calib_dataset has behind the samples. quality_tokens of it in windows of quality_context tokens.
     """
 
     device: str = choice("cuda", "cuda", "cpu")
@@ -94,6 +100,9 @@ class CalibConfig(Config):
     calib_max_seq_length: int = integer(512, 1, 2**24)
     random_seed: int = integer(1234)
     tokenizer_max_seq_length: int = integer(2048, 1, 2**24)
+    quality_dataset: Optional[str] = path(None)
+    quality_tokens: int = integer(8192, 1, 2**31 - 1)
+    quality_context: int = integer(512, 1, 2**31 - 1)
 
 
 class PluginConfig(Config):

@@ -162,6 +162,32 @@ def test_after_the_end():
     opened.shutdown()
 
 
+def quantizing(max_ppl_increase, **calib):
+    return {"quant_config": octavo.QuantConfig(quant_algo="W4A16_AWQ", max_ppl_increase=max_ppl_increase),
+            "calib_config": octavo.CalibConfig(
+                calib_dataset=POCKET / "calibration.jsonl", calib_batches=4, calib_max_seq_length=32,
+                quality_tokens=300, quality_context=64, **calib)}
+
+
+@pytest.mark.parametrize("algo", ["NO_QUANT", "FP8_PER_CHANNEL_PER_TOKEN", "FP8_BLOCK_SCALES", "W8A16"])
+def test_every_algorithm_quantizes(algo):
+    config = octavo.QuantConfig(quant_algo=algo)
+    with small_llm(quant_config=config) as opened:
+        assert len(opened.generate("The compiler", greedy(2)).outputs[0].token_ids) == 2
+
+
+def test_a_budget_of_quality(tmp_path):
+    with small_llm(**quantizing(0.5)) as opened:
+        opened.save(tmp_path / "engine")
+        text = opened.generate("The compiler", greedy(4)).outputs[0].text
+    with small_llm(tmp_path / "engine", build_config=octavo.BuildConfig()) as engine:
+        assert engine.generate("The compiler", greedy(4)).outputs[0].text == text
+    with pytest.raises(octavo.GateFailedError, match="nothing was written"):
+        small_llm(**quantizing(0.0))
+    with pytest.raises(octavo.BadFileError, match="nowhere"):
+        small_llm(**quantizing(0.1, quality_dataset="/nowhere.txt"))
+
+
 CTRL_C = """
 import octavo, sys
 llm = octavo.LLM(sys.argv[1], max_seq_len=2048, kv_cache_config=octavo.KvCacheConfig(max_tokens=2048), device="cpu")

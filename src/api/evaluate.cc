@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <chrono>
 
-#include "api/model_source.h"
-#include "api/registry.h"
+#include "api/layer_sensitivity.h"
+#include "api/scoring_model.h"
 #include "evaluate/choice.h"
 #include "evaluate/compare.h"
 #include "evaluate/perplexity.h"
@@ -20,38 +20,37 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// A model that scores windows of `context` tokens, one sequence at a time; 0: of any length that it
-// takes.
+LoadedModel loaded_for_scoring(ModelOptions options, ThreadPool& pool, Progress& progress) {
+  options.build_config.max_batch_size = 1;
+  return load_model(options, pool, progress);
+}
+
+// A model and the threads that it runs on.
 struct Scorer {
-  Scorer(ModelOptions options, int64_t context, Progress& progress) : pool(options.threads) {
-    options.build_config.max_batch_size = 1;
-    loaded = load_model(options, pool, progress);
-    if (context == 0) context = loaded.image->config.max_seq_len;
-    RuntimeOptions runtime;
-    runtime.kv_cache_config.max_tokens = context + loaded.image->config.tokens_per_block;
-    runtime.max_batch_size = 1;
-    if (context > loaded.image->config.max_seq_len) {
-      throw Error(ErrorCategory::kUsage,
-                  fmt::format("--context {}: the model takes at most {} tokens", context,
-                              loaded.image->config.max_seq_len));
-    }
-    runner = std::make_unique<Runner>(loaded.ranks(), kernel_registry(),
-                                      runner_options(loaded.image->config, runtime));
-  }
+  Scorer(const ModelOptions& options, int64_t context, Progress& progress)
+      : pool(options.threads), model(loaded_for_scoring(options, pool, progress), context) {}
 
   std::vector<int32_t> stream(const EvalOptions& options) const {
-    const Documents documents =
-        read_documents(options.dataset, {.skip_bad_lines = options.skip_bad_lines});
-    const Tokenizer& tokenizer = loaded.required_tokenizer();
-    const std::vector<int32_t>& eos = loaded.image->config.eos_token_ids;
-    return token_stream(tokenizer, documents.texts,
-                        tokenizer.eos_id().value_or(eos.empty() ? -1 : eos.front()));
+    return scored_stream(
+        model.loaded().required_tokenizer(), model.loaded().image->config.eos_token_ids,
+        read_documents(options.dataset, {.skip_bad_lines = options.skip_bad_lines}).texts);
   }
 
   ThreadPool pool;
-  LoadedModel loaded;
-  std::unique_ptr<Runner> runner;
+  ScoringModel model;
 };
+
+void check_layers_can_be_mixed(const ModelOptions& reference, const ModelOptions& quantized) {
+  const auto refuse = [](const char* what) {
+    throw Error(ErrorCategory::kUnsupported, fmt::format("--layer_sensitivity: {}", what));
+  };
+  if (!reference.engine_dir.empty() || !quantized.engine_dir.empty())
+    refuse("an engine's layers cannot be exchanged: give checkpoints as --reference, --model_dir");
+  if (open_model(reference).quantization.quantized())
+    refuse("--reference must be a 16-bit checkpoint");
+  if (!open_model(quantized).quantization.quantizes_linears())
+    refuse("--model_dir has no quantized layer");
+}
 
 void check(const EvalOptions& options) {
   if (options.context < 1) throw Error(ErrorCategory::kUsage, "--context: expected at least 1");
@@ -68,7 +67,7 @@ PerplexityReport evaluate_perplexity(const ModelOptions& model, const EvalOption
   Scorer scorer(model, options.context, progress);
   const std::vector<int32_t> stream = scorer.stream(options);
   const Perplexity result = measure_perplexity(
-      *scorer.runner, stream,
+      scorer.model.runner(), stream,
       {.context = options.context,
        .max_tokens = options.max_tokens,
        .progress = [&](int64_t done, int64_t total) { progress.update(done, total, "windows"); }});
@@ -93,7 +92,7 @@ CompareReport evaluate_compare(const ModelOptions& reference, const ModelOptions
     throw Error(ErrorCategory::kUnsupported, "the two models tokenize the text differently");
   }
   CompareReport report = summarize(
-      compare_models(*a.runner, *b.runner, stream,
+      compare_models(a.model.runner(), b.model.runner(), stream,
                      {.context = options.context,
                       .max_tokens = options.max_tokens,
                       .progress = [&](int64_t done,
@@ -102,6 +101,23 @@ CompareReport evaluate_compare(const ModelOptions& reference, const ModelOptions
   progress.finish();
   report.seconds = seconds_since(start);
   return report;
+}
+
+std::vector<std::pair<std::string, double>> evaluate_layer_sensitivity(
+    const ModelOptions& reference, const ModelOptions& quantized, const EvalOptions& options,
+    Progress& progress) {
+  check(options);
+  check_layers_can_be_mixed(reference, quantized);
+  Scorer scorer(reference, options.context, progress);
+  const std::vector<int32_t> stream = scorer.stream(options);
+  const LayerProbe probe(scorer.model.runner(),
+                         windows_of(stream, options.context, options.max_tokens));
+  BuildConfig config = reference.build_config;
+  config.max_batch_size = 1;
+  auto layers = layer_sensitivities(open_model(reference), open_model(quantized), probe, config,
+                                    scorer.pool, progress);
+  std::ranges::stable_sort(layers, std::greater(), &std::pair<std::string, double>::second);
+  return layers;
 }
 
 namespace {
@@ -135,11 +151,11 @@ AskedQuestions read_questions(const ChoiceEvalOptions& options) {
 std::vector<bool> answers_of(const ModelOptions& model, const AskedQuestions& asked,
                              Progress& progress) {
   Scorer scorer(model, 0, progress);
-  std::vector<bool> right =
-      answer_questions(*scorer.runner, scorer.loaded.required_tokenizer(), asked.questions,
-                       {.examples = asked.examples, .progress = [&](int64_t done, int64_t total) {
-                          progress.update(done, total, "questions");
-                        }});
+  std::vector<bool> right = answer_questions(
+      scorer.model.runner(), scorer.model.loaded().required_tokenizer(), asked.questions,
+      {.examples = asked.examples, .progress = [&](int64_t done, int64_t total) {
+         progress.update(done, total, "questions");
+       }});
   progress.finish();
   return right;
 }

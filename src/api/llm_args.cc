@@ -155,7 +155,11 @@ std::optional<QuantizeOptions> quantize_options(const LLMArgs& args) {
   if (args.load_format == "dummy") {
     throw unsupported("", "quant_config", "needs real weights: load_format is \"dummy\"");
   }
-  if (is_already(open_model_dir(args.model), format, kv_format == "fp8")) return std::nullopt;
+  if (is_already(open_model_dir(args.model), format, kv_format == "fp8")) {
+    if (!quant.max_ppl_increase) return std::nullopt;
+    throw unsupported("", "max_ppl_increase",
+                      "the checkpoint is quantized already: nothing can be left in 16 bit");
+  }
   return QuantizeOptions{.model_dir = args.model,
                          .qformat = std::string(format.name),
                          .kv_cache_dtype = kv_format,
@@ -168,6 +172,10 @@ std::optional<QuantizeOptions> quantize_options(const LLMArgs& args) {
                          .exclude_modules = quant.exclude_modules,
                          .clamp_val = quant.clamp_val,
                          .use_meta_recipe = quant.use_meta_recipe,
+                         .max_ppl_increase = quant.max_ppl_increase,
+                         .quality_dataset = calib.quality_dataset,
+                         .quality_tokens = calib.quality_tokens,
+                         .quality_context = calib.quality_context,
                          .device = calibration_device(calib, args.build_config.device),
                          .seed = calib.random_seed,
                          .threads = args.threads};

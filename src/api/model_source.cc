@@ -75,37 +75,6 @@ void add_rank(LoadedModel& loaded, RankImage rank) {
   loaded.comm = std::move(rank.comm);
 }
 
-LoadedModel build_in_memory(const ModelOptions& options, ThreadPool& pool, Progress& progress) {
-  const ModelDir model = open_model(options);
-  const std::string& device = options.build_config.device;
-  const std::shared_ptr<Device> first = open_device(device, pool);
-  TuningRecords records = open_tuning_records(first->properties());
-  std::vector<Blueprint> blueprints =
-      make_blueprints(model, options.build_config, kernel_registry(), first.get(), &records);
-  for (const std::string& notice : blueprints.front().notices) log_info("{}", notice);
-  int64_t weight_bytes = 0;
-  const bool one_memory = first->type() == DeviceType::kCpu;
-  for (const Blueprint& rank : blueprints) {
-    weight_bytes = one_memory ? weight_bytes + rank.weight_bytes()
-                              : std::max(weight_bytes, rank.weight_bytes());
-  }
-  require_memory(weight_bytes, *first);
-  LoadedModel loaded{.source = options.model_dir};
-  loaded.tokenizer = load_tokenizer(options.model_dir, model.config.vocab_size);
-  const auto devices = blueprints.size() == 1 ? std::vector{first}
-                                              : open_devices(device, pool, std::ssize(blueprints));
-  const auto comms = open_comms(devices, blueprints.front().config);
-  WeightProgress loading(blueprints, progress);
-  for (size_t rank = 0; rank < blueprints.size(); ++rank) {
-    auto image = std::make_shared<EngineImage>(
-        build_image(model, std::move(blueprints[rank]), kernel_registry(), devices[rank].get(),
-                    [&](int64_t, int64_t) { loading.step(); }));
-    add_rank(loaded, {std::move(image), devices[rank], comms[rank]});
-  }
-  progress.finish();
-  return loaded;
-}
-
 int64_t weight_bytes_of(const EngineImage& image) {
   int64_t bytes = 0;
   for (const EngineWeight& weight : image.weights) bytes += weight.tensor.bytes();
@@ -175,6 +144,39 @@ ModelOptions with_device(ModelOptions options) {
   return options;
 }
 
+LoadedModel build_in_memory(const ModelDir& model, const BuildConfig& asked, ThreadPool& pool,
+                            Progress& progress) {
+  BuildConfig config = asked;
+  config.device = resolve_device(asked.device);
+  const std::string& device = config.device;
+  const std::shared_ptr<Device> first = open_device(device, pool);
+  TuningRecords records = open_tuning_records(first->properties());
+  std::vector<Blueprint> blueprints =
+      make_blueprints(model, config, kernel_registry(), first.get(), &records);
+  for (const std::string& notice : blueprints.front().notices) log_info("{}", notice);
+  int64_t weight_bytes = 0;
+  const bool one_memory = first->type() == DeviceType::kCpu;
+  for (const Blueprint& rank : blueprints) {
+    weight_bytes = one_memory ? weight_bytes + rank.weight_bytes()
+                              : std::max(weight_bytes, rank.weight_bytes());
+  }
+  require_memory(weight_bytes, *first);
+  LoadedModel loaded{.source = model.path};
+  loaded.tokenizer = load_tokenizer(model.path, model.config.vocab_size);
+  const auto devices = blueprints.size() == 1 ? std::vector{first}
+                                              : open_devices(device, pool, std::ssize(blueprints));
+  const auto comms = open_comms(devices, blueprints.front().config);
+  WeightProgress loading(blueprints, progress);
+  for (size_t rank = 0; rank < blueprints.size(); ++rank) {
+    auto image = std::make_shared<EngineImage>(
+        build_image(model, std::move(blueprints[rank]), kernel_registry(), devices[rank].get(),
+                    [&](int64_t, int64_t) { loading.step(); }));
+    add_rank(loaded, {std::move(image), devices[rank], comms[rank]});
+  }
+  progress.finish();
+  return loaded;
+}
+
 LoadFormat load_format_of(const std::string& name) {
   if (name == "auto") return LoadFormat::kAuto;
   if (name == "dummy") return LoadFormat::kDummy;
@@ -199,7 +201,8 @@ LoadedModel load_model(const ModelOptions& asked, ThreadPool& pool, Progress& pr
   if (options.engine_dir.empty() == options.model_dir.empty()) {
     throw Error(ErrorCategory::kUsage, "expected either --engine_dir or --model_dir");
   }
-  if (!options.model_dir.empty()) return build_in_memory(options, pool, progress);
+  if (!options.model_dir.empty())
+    return build_in_memory(open_model(options), options.build_config, pool, progress);
   progress.update(0, 1, "loading engine");
   const EngineManifest manifest = read_engine_manifest(options.engine_dir);
   check_device(options.build_config.device, asked.build_config.device, manifest.config.device);

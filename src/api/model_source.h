@@ -30,6 +30,10 @@ struct LoadedModel {
 
 LoadedModel load_model(const ModelOptions& options, ThreadPool& pool, Progress& progress);
 
+// A checkpoint that is open already, or that exists in memory alone. Its weights are read here.
+LoadedModel build_in_memory(const ModelDir& model, const BuildConfig& asked, ThreadPool& pool,
+                            Progress& progress);
+
 // Of the option --load_format.
 LoadFormat load_format_of(const std::string& name);
 

@@ -11,6 +11,7 @@
 
 #include "api/devices.h"
 #include "api/model_source.h"
+#include "api/quality_budget.h"
 #include "api/registry.h"
 #include "api/sample_text.h"
 #include "api/self_calibration.h"
@@ -86,6 +87,20 @@ bool needs_calibration(const QuantizeOptions& options) {
   return needed;
 }
 
+void check_quality_options(const QuantizeOptions& options) {
+  const auto refuse = [](const char* what) { throw Error(ErrorCategory::kUsage, what); };
+  if (options.quality_tokens < 1) refuse("--quality_tokens: expected at least 1");
+  if (options.quality_context < 1) refuse("--quality_context: expected at least 1");
+  if (!options.max_ppl_increase) {
+    if (!options.quality_dataset.empty()) refuse("--quality_dataset: needs --max_ppl_increase");
+    return;
+  }
+  if (!std::isfinite(*options.max_ppl_increase) || *options.max_ppl_increase < 0.0)
+    refuse("--max_ppl_increase: expected a share of 0 or more, as 1% or 0.01");
+  if (options.load_format == "dummy")
+    throw Error(ErrorCategory::kUnsupported, "--max_ppl_increase: random weights have no quality");
+}
+
 void check(const QuantizeOptions& options) {
   const auto require = [](bool condition, std::string_view what) {
     if (!condition) throw Error(ErrorCategory::kUsage, std::string(what));
@@ -107,6 +122,7 @@ void check(const QuantizeOptions& options) {
                                  std::isfinite(options.clamp_val->second) &&
                                  options.clamp_val->first < options.clamp_val->second),
           "--clamp_val: expected two finite numbers, the lower first");
+  check_quality_options(options);
   export_format(options);
   check_dynamic_options(options, find_quant_format(options.qformat));
   if (find_quant_format(options.qformat).algorithm == nullptr && options.kv_cache_dtype == "none" &&
@@ -122,6 +138,25 @@ nlohmann::json statistics_json(const std::map<std::string, TensorStatistics>& st
   for (const auto& [module, of_module] : statistics)
     json[module] = {{"amax", of_module.amax}, {"count", of_module.count}};
   return json;
+}
+
+// Figures that a second run on the same machine gives again.
+nlohmann::json quality_json(const QuantizeOptions& options, const QualityReport& quality) {
+  nlohmann::json layers = nlohmann::json::array();
+  for (const auto& [layer, kl] : quality.layer_kl)
+    layers.push_back({{"layer", layer}, {"mean_kl", kl}});
+  return {{"max_ppl_increase", *options.max_ppl_increase},
+          {"reference_perplexity", quality.reference_perplexity},
+          {"all_quantized_perplexity", quality.all_quantized_perplexity},
+          {"perplexity", quality.perplexity},
+          {"ppl_increase", quality.ppl_increase},
+          {"ppl_increase_interval95",
+           {quality.ppl_increase_interval.first, quality.ppl_increase_interval.second}},
+          {"tokens", quality.tokens},
+          {"context", quality.context},
+          {"layer_sensitivity", layers},
+          {"layers_left", quality.layers_left},
+          {"bytes_of_layers_left", quality.bytes_of_layers_left}};
 }
 
 nlohmann::json manifest_json(const QuantizeOptions& options, const CalibrationSet& set,
@@ -254,61 +289,106 @@ uint64_t directory_bytes(const std::filesystem::path& directory) {
   return bytes;
 }
 
+std::vector<std::filesystem::path> input_files(const QuantizeOptions& options) {
+  std::vector<std::filesystem::path> inputs = {options.model_dir};
+  for (const std::string& file : {options.calib_dataset, options.quality_dataset}) {
+    if (std::filesystem::exists(file)) inputs.emplace_back(file);
+  }
+  return inputs;
+}
+
+CalibrationStatistics gather_statistics(const QuantizeOptions& options, const ModelDir& model,
+                                        const CalibrationSet& set, Device& device,
+                                        Progress& progress) {
+  if (!needs_calibration(options)) return {};
+  return calibrate(model, set.samples, kernel_registry(), device,
+                   {.batch_size = options.batch_size,
+                    .dtype = activation_dtype({.dtype = options.dtype}, model.config),
+                    .observe_lm_head = options.quantize_lm_head,
+                    .allow_nonfinite = options.allow_nonfinite,
+                    .max_memory = options.max_memory,
+                    .progress = bar(progress, "calibrating layers")});
+}
+
+// All linears quantized that the options name, or fewer where a budget of quality is given.
+struct Quantized {
+  ModelDir model;
+  QuantizationPlan plan;
+  std::optional<QualityReport> quality;
+};
+
+Quantized within_budget(const ModelDir& original, Quantized all, const QuantizeOptions& options,
+                        std::vector<int32_t> stream, ThreadPool& pool, Progress& progress) {
+  if (!options.max_ppl_increase) return all;
+  QualityBudget budget{.max_ppl_increase = *options.max_ppl_increase,
+                       .stream = std::move(stream),
+                       .context = options.quality_context,
+                       .config = {}};
+  budget.config.device = resolve_device(options.device);
+  budget.config.dtype = options.dtype;
+  BudgetedPlan found = keep_quality(original, all.model, all.plan, budget, pool, progress);
+  return {std::move(found.model), std::move(found.plan), std::move(found.report)};
+}
+
+int64_t count_linears(const QuantizationPlan& plan) {
+  return std::ranges::count_if(plan.scales,
+                               [](const auto& s) { return s.first.ends_with(".weight_scale"); });
+}
+
 }  // namespace
 
 QuantizeReport quantize(const QuantizeOptions& options, Progress& progress) {
   const auto start = std::chrono::steady_clock::now();
   check(options);
-  std::vector<std::filesystem::path> inputs = {options.model_dir};
-  if (std::filesystem::exists(options.calib_dataset)) inputs.emplace_back(options.calib_dataset);
   // Refused now rather than after an hour of calibration.
+  const std::vector<std::filesystem::path> inputs = input_files(options);
   resolve_output_target(options.output_dir, {.overwrite = options.overwrite, .inputs = inputs});
   const ModelDir model = open_model_dir(options.model_dir, load_format_of(options.load_format));
   if (model.quantization.quantized()) {
     throw unsupported(options.model_dir.string(), "quantization_config",
                       "the checkpoint is already quantized");
   }
+  std::vector<int32_t> held_out;
+  if (options.max_ppl_increase) held_out = quality_stream(options, model);
   ThreadPool pool(options.threads);
-  const QuantFormat& format = find_quant_format(options.qformat);
   const std::shared_ptr<Device> device = open_device(resolve_device(options.device), pool);
   const CalibrationSet set = calibration_set(options, model, *device, progress);
   const auto calibration_start = std::chrono::steady_clock::now();
-  CalibrationStatistics statistics;
-  if (needs_calibration(options)) {
-    statistics = calibrate(model, set.samples, kernel_registry(), *device,
-                           {.batch_size = options.batch_size,
-                            .dtype = activation_dtype({.dtype = options.dtype}, model.config),
-                            .observe_lm_head = options.quantize_lm_head,
-                            .allow_nonfinite = options.allow_nonfinite,
-                            .max_memory = options.max_memory,
-                            .progress = bar(progress, "calibrating layers")});
-  }
+  const CalibrationStatistics statistics =
+      gather_statistics(options, model, set, *device, progress);
   const double calibration_seconds = seconds_since(calibration_start);
   const PlanOptions plan_with = plan_options(options, model, bar(progress, "choosing scales"));
-  const ModelDir to_quantize = prepared(model, options, plan_with, set, pool, progress);
-  const QuantizationPlan plan = plan_quantization(to_quantize, format, statistics, plan_with);
-  export_checkpoint(to_quantize, plan, options.output_dir,
-                    {.format = export_format(options),
-                     .overwrite = options.overwrite,
-                     .manifest = manifest_json(options, set, statistics, plan),
-                     .inputs = inputs,
-                     .progress = bar(progress, "writing tensors")});
-  QuantizeReport report{.quantized_linears = std::count_if(
-                            plan.scales.begin(), plan.scales.end(),
-                            [](const auto& s) { return s.first.ends_with(".weight_scale"); }),
+  Quantized all{.model = prepared(model, options, plan_with, set, pool, progress)};
+  all.plan =
+      plan_quantization(all.model, find_quant_format(options.qformat), statistics, plan_with);
+  const Quantized chosen =
+      within_budget(model, std::move(all), options, std::move(held_out), pool, progress);
+  const QuantizationPlan& plan = chosen.plan;
+  QuantizeReport report{.quantized_linears = count_linears(plan),
                         .samples = statistics.samples,
                         .tokens = statistics.tokens,
                         .bytes_before = model.weight_bytes,
-                        .bytes_after = directory_bytes(options.output_dir),
                         .calibration_seconds = calibration_seconds,
                         .device = device->properties().name,
                         .peak_device_bytes = statistics.peak_device_bytes,
                         .spilled_bytes = statistics.spilled_bytes,
-                        .peak_host_bytes = peak_host_bytes(),
-                        .warnings = plan.warnings};
-  // What is not finite was asked for, but cannot run.
+                        .warnings = plan.warnings,
+                        .quality = chosen.quality};
+  // Before anything is written: an output that is not finite is an error. What is not finite in
+  // the model itself was asked for, but cannot run.
+  if (plan.nonfinite.empty())
+    report.worst_modules = worst_modules(chosen.model, plan, set.samples.front(), pool);
+  nlohmann::json manifest = manifest_json(options, set, statistics, plan);
+  if (chosen.quality) manifest["quality"] = quality_json(options, *chosen.quality);
+  export_checkpoint(chosen.model, plan, options.output_dir,
+                    {.format = export_format(options),
+                     .overwrite = options.overwrite,
+                     .manifest = manifest,
+                     .inputs = inputs,
+                     .progress = bar(progress, "writing tensors")});
+  report.bytes_after = directory_bytes(options.output_dir);
+  report.peak_host_bytes = peak_host_bytes();
   if (plan.nonfinite.empty()) add_sample_texts(report, options);
-  report.worst_modules = worst_modules(to_quantize, plan, set.samples.front(), pool);
   report.seconds = seconds_since(start);
   return report;
 }

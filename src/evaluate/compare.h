@@ -23,11 +23,11 @@ std::vector<WindowComparison> compare_models(Runner& reference, Runner& engine,
                                              std::span<const int32_t> stream,
                                              const PerplexityOptions& options);
 
-// Means, 95 % intervals by bootstrap over windows (seeded, the same for the same input), and the
-// verdict.
+// Means, 95 % intervals by bootstrap over runs of windows (seeded, the same for the same input),
+// and the verdict.
 CompareReport summarize(const std::vector<WindowComparison>& windows, const CompareBudget& budget);
 
-// 95 %, bootstrap over windows.
+// 95 %, bootstrap over runs of windows.
 Interval perplexity_interval(const Perplexity& perplexity);
 
 // KL(p ‖ q) of the softmaxes of two rows of logits.

@@ -55,10 +55,7 @@ Perplexity measure_perplexity(Runner& runner, std::span<const int32_t> stream,
           const int32_t next = window[static_cast<size_t>(position + 1)];
           nll += log_sum_exp(logits) - static_cast<double>(logits[static_cast<size_t>(next)]);
         });
-    if (!std::isfinite(nll)) {
-      throw Error(ErrorCategory::kBadFile,
-                  fmt::format("window {}: the logits are not finite", result.windows));
-    }
+    if (!std::isfinite(nll)) throw NonFiniteLogits(result.windows);
     total += nll;
     result.window_nll.push_back(nll);
     result.tokens += std::ssize(window) - 1;

@@ -7,12 +7,15 @@
 // cuts the stream first.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "runtime/runner.h"
 #include "text/tokenizer.h"
 
@@ -37,8 +40,16 @@ struct Perplexity {
   double value() const;  // exp(mean_nll)
 };
 
-// Throws Error(kBadFile) where the stream is shorter than one window, Error(kInternal) never by
-// data: logits that are not finite are Error(kBadFile) naming the window.
+// Of category kBadFile, naming the window.
+class NonFiniteLogits : public Error {
+ public:
+  explicit NonFiniteLogits(int64_t window)
+      : Error(ErrorCategory::kBadFile,
+              fmt::format("window {}: the logits are not finite", window)) {}
+};
+
+// Throws Error(kBadFile) where the stream is shorter than one window, NonFiniteLogits where the
+// model is broken.
 Perplexity measure_perplexity(Runner& runner, std::span<const int32_t> stream,
                               const PerplexityOptions& options);
 

@@ -194,9 +194,12 @@ json compressed_tensors_json(const CheckpointQuantization& quantization) {
                 {"ignore", quantization.exclude_modules},
                 {"config_groups", json::object()},
                 {"kv_cache_scheme", nullptr}};
-  if (quantization.weights.quantized())
-    block["config_groups"]["group_0"] =
-        config_group_json({quantization.weights, quantization.inputs});
+  if (quantization.weights.quantized()) {
+    json& group = block["config_groups"]["group_0"];
+    group = config_group_json({quantization.weights, quantization.inputs});
+    // Without it the library infers a packing of its own for 8-bit integers.
+    group["format"] = format_of(quantization.weights);
+  }
   if (!quantization.modules.empty()) {
     block["format"] = "mixed-precision";
     block["config_groups"] = mixed_groups(quantization.modules);

@@ -112,8 +112,10 @@ std::vector<std::pair<std::string, double>> linear_errors(const ModelDir& model,
   const QuantizedLinear linear(plan, registry, pool);
   const auto compare = [&](const std::string& module, const LinearArgs& args) {
     if (!plan.scales.contains(module + ".weight_scale")) return;
-    const Tensor y = linear.run(module, args);
-    errors.emplace_back(module, relative_error(args.y, y.view()));
+    const double error = relative_error(args.y, linear.run(module, args).view());
+    if (!std::isfinite(error))
+      throw bad_file(model.path.string(), module, "quantized, its output is not finite");
+    errors.emplace_back(module, error);
   };
   const auto observer = [&](const Call& call, const Operands& operands) {
     if (call.op == Op::kLinear) compare(call.module, LinearArgs::bind(operands));

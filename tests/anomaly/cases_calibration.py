@@ -128,6 +128,24 @@ def number_cases():
         yield d("9", f"exclude {pattern}", good, message, code, (*CALIBRATE, "--exclude_modules", pattern))
 
 
+def quality_cases():
+    budget = (*CALIBRATE, "--max_ppl_increase", "50%", "--quality_context", "16")
+    good = data("\n".join(GOOD).encode())
+    yield d("2", "held-out text, broken", lines('{"text": "a'), r"calib\.jsonl: line 17: ", command=budget)
+    yield d("2", "held-out text, broken and skipped", lines('{"text": "a'), r"held-out tokens: 16-bit .*budget 50\.000 %", 0,
+            (*budget, "--skip_bad_lines", "1"))
+    yield d("1", "no held-out text behind the samples", good, r"--calib_size 20 leaves none of the 20 documents of --calib_dataset as held-out text", 2,
+            (*budget, "--calib_size", "20"))
+    yield d("1", "no held-out text at all", lambda models, folder: None, r"--max_ppl_increase: needs held-out text: give --quality_dataset", 2,
+            (*QUANTIZE, "--max_ppl_increase", "1%"))
+    yield d("1", "held-out text missing", good, r"heldout\.txt: cannot open: No such file", command=(*budget, "--quality_dataset", "heldout.txt"))
+    yield d("5", "held-out text below a window", good, r"the text has \d+ tokens, fewer than one window of 401", command=(*budget, "--quality_context", "400", "--quality_tokens", "300"))
+    yield d("8", "activations overflow in a scheme without calibration", lambda models, folder: (
+        good(models, folder), tensors(model__layers__1__input_layernorm__weight=3e38)(models, folder)),
+        r"model\.layers\.1\.self_attn\S*: \S+ has \d+ values that are not finite in calibration sample 0", command=(*CALIBRATE, "--qformat", "fp8_pc_pt"))
+
+
 def cases():
     yield from file_cases()
     yield from number_cases()
+    yield from quality_cases()
