@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "api/rank_advice.h"
 #include "api/registry.h"
 #include "backend/cuda/cuda_device.h"
 #include "builder/apply_quantization.h"
@@ -168,7 +169,9 @@ Json cuda_json() {
                        {"runtime_version", device.runtime_version},
                        {"formats", to_json(cuda_formats(device))}});
   }
-  return {{"built_in", has_cuda_backend()}, {"devices", devices}};
+  Json apart = Json::array();
+  for (const auto& [a, b] : gpu_peers().apart) apart.push_back({a, b});
+  return {{"built_in", has_cuda_backend()}, {"devices", devices}, {"out_of_reach", apart}};
 }
 
 std::string cuda_text() {
@@ -206,7 +209,7 @@ std::string doctor(bool json) {
                          {"kernels", kernel_registry().all().size()}};
     return report.dump(2) + "\n";
   }
-  return to_text(cpu) + to_text(formats) + cuda_text();
+  return to_text(cpu) + to_text(formats) + cuda_text() + rank_advice(gpu_peers());
 }
 
 }  // namespace octavo

@@ -214,6 +214,13 @@ std::vector<DeviceProperties> cuda_devices() {
   return devices;
 }
 
+bool cuda_devices_reach(int from, int to) {
+  int possible = 0;
+  if (cudaDeviceCanAccessPeer(&possible, from, to) == cudaSuccess) return possible != 0;
+  cudaGetLastError();
+  return false;
+}
+
 std::unique_ptr<Device> open_cuda_device(int index) { return std::make_unique<CudaDevice>(index); }
 
 }  // namespace octavo

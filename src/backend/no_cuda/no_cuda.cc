@@ -15,6 +15,8 @@ const DeviceKernels* cuda_device_kernels() { return nullptr; }
 
 std::vector<DeviceProperties> cuda_devices() { return {}; }
 
+bool cuda_devices_reach(int, int) { return false; }
+
 std::unique_ptr<Device> open_cuda_device(int) {
   throw Error(ErrorCategory::kUnsupported, "this program was built without the CUDA backend");
 }
