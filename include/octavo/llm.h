@@ -34,7 +34,7 @@ struct RuntimeOptions {
   std::string scheduler_policy = "guaranteed_no_evict";  // or max_utilization
   int64_t max_batch_size = 0;                            // 0: the engine's; never more
   int64_t max_num_tokens = 0;                            // 0: the engine's; never more
-  int depth = 1;                                         // steps scheduled ahead: 0, 1 or 2
+  int depth = 1;  // steps scheduled ahead: 0, 1 or 2; stages add to it
 };
 
 struct TokenLogprob {

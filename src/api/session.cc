@@ -31,7 +31,9 @@ EngineOptions engine_options(const LoadedModel& model, const Runner& runner,
                       .tokens_per_block = static_cast<int32_t>(config.tokens_per_block),
                       .num_blocks = static_cast<int32_t>(runner.num_blocks()),
                       .enable_block_reuse = options.kv_cache_config.enable_block_reuse,
-                      .depth = options.depth};
+                      // As many more as there are other stages for the steps to be in.
+                      .depth = options.depth + static_cast<int32_t>(config.pp_size) - 1,
+                      .micro_batches = static_cast<int32_t>(config.pp_size)};
   engine.vocab_size = config.vocab_size;
   engine.eos_token_ids = config.eos_token_ids;
   engine.tokenizer = model.tokenizer;

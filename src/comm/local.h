@@ -30,6 +30,7 @@ class LocalGroup {
   LocalGroup& operator=(const LocalGroup&) = delete;
 
   int64_t ranks() const { return static_cast<int64_t>(members_.size()); }
+  int64_t stages() const { return static_cast<int64_t>(stages_.size()); }
   // Called from that rank's thread alone.
   Communicator& member(int64_t rank);
 

@@ -68,8 +68,10 @@ TopLogprob* DeviceStepSampler::top_of(const Record& record) const {
   return reinterpret_cast<TopLogprob*>(record.sampled() + limits_.slots);
 }
 
-void DeviceStepSampler::follow(Device& device) {
-  if (&device != &device_ && !in_flight_.empty()) device.wait_for(*in_flight_.back()->done);
+void DeviceStepSampler::follow(Device& device, int64_t step_id) {
+  if (&device == &device_) return;
+  const auto step = std::ranges::find(in_flight_, step_id, &Record::step_id);
+  if (step != in_flight_.end()) device.wait_for(*(*step)->done);  // else it is done
 }
 
 // Other devices read the samples where they are: ranks reach each other's memory.

@@ -22,7 +22,7 @@ class DeviceStepSampler final : public StepSampler {
   DeviceStepSampler(Device& device, const DeviceKernels& kernels, const SamplerLimits& limits);
 
   std::optional<int32_t> last_token(int32_t) const override { return std::nullopt; }
-  void follow(Device& device) override;
+  void follow(Device& device, int64_t step_id) override;
   void resolve(const StepBuffers& buffers, int64_t tokens, Device& device) override;
   void launch(const Step& step, const TensorView& logits) override;
   StepResult wait() override;

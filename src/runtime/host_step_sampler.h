@@ -17,7 +17,7 @@ class HostStepSampler final : public StepSampler {
   HostStepSampler(Device& device, int32_t num_slots, int32_t vocab_size);
 
   std::optional<int32_t> last_token(int32_t slot) const override;
-  void follow(Device&) override {}  // the host knows every sample before the next step
+  void follow(Device&, int64_t) override {}  // the host knows what the next step reads
   void resolve(const StepBuffers&, int64_t, Device&) override {}
   void launch(const Step& step, const TensorView& logits) override;
   StepResult wait() override;

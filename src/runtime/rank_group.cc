@@ -2,8 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/rank_group.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <cstring>
+#include <deque>
 #include <mutex>
 #include <thread>
 
@@ -18,6 +21,12 @@ struct Job {
   SymbolValues sizes;
   bool is_decode = false;
   StepHooks hooks;
+};
+
+// What a step leaves: a copy, where the rank goes on before anybody has looked.
+struct Logits {
+  TensorView view;
+  Tensor copy;
 };
 
 }  // namespace
@@ -63,22 +72,28 @@ struct RankGroup::Threads {
 
   static void work(const std::shared_ptr<Threads>& self, int64_t rank);
   void run(int64_t rank, const Job& job);
-  TensorView run_on_all(std::shared_ptr<const Job> next);
+  bool runs_behind() const;
+  void launch(Job job);
+  void finish(const std::function<void(const TensorView&)>& use);
+  void leave_logits(const TensorView& view);
+  bool have_done(uint64_t jobs) const;
   void wait_until(const std::function<bool()>& done);
   void stop();
 
   LocalGroup group;
   std::chrono::milliseconds stall_limit;
   std::vector<std::unique_ptr<Rank>> ranks;
-  std::vector<TensorView> logits;  // by rank
+  int64_t logits_rank = 0;  // the last stage's first
   std::vector<std::thread> threads;
   std::mutex mutex;
   std::condition_variable wake;
-  std::shared_ptr<const Job> job;
-  uint64_t generation = 0;
+  std::deque<std::shared_ptr<const Job>> jobs;  // from the one that some rank has yet to take on
+  uint64_t first_job = 0;                       // its number
+  std::deque<Logits> logits;                    // of steps done and not finished yet
   bool stopping = false;
-  bool failed = false;  // known to whoever drives the ranks
-  std::atomic<int64_t> running{0};
+  uint64_t launched = 0, finished = 0;      // of whoever drives the ranks
+  bool failed = false;                      // known to it
+  std::vector<std::atomic<uint64_t>> done;  // jobs, by rank
   std::atomic<int64_t> alive{0};
 };
 
@@ -102,7 +117,8 @@ RankGroup::Threads::Threads(const std::vector<RankImage>& images, const KernelRe
     : group(images.front().image->config.tp_size, images.front().image->config.pp_size,
             {.stall_limit = options.stall_limit, .work_done = work_done_by(images)}),
       stall_limit(options.stall_limit),
-      logits(images.size()) {
+      logits_rank(std::ssize(images) - images.front().image->config.tp_size),
+      done(images.size()) {
   for (int64_t rank = 0; rank < std::ssize(images); ++rank) {
     ranks.push_back(std::make_unique<Rank>(images[static_cast<size_t>(rank)], registry, options,
                                            &group.member(rank)));
@@ -122,28 +138,39 @@ RankGroup::Threads::~Threads() {
 }
 
 void RankGroup::Threads::run(int64_t rank, const Job& step) {
-  Rank& own = *ranks[static_cast<size_t>(rank)];
   group.set_busy(rank, true);
   try {
-    logits[static_cast<size_t>(rank)] = own.run(step);
+    const TensorView view = ranks[static_cast<size_t>(rank)]->run(step);
+    if (rank == logits_rank) leave_logits(view);
   } catch (const std::exception& error) {
     group.fail(rank, error.what());
   }
   group.set_busy(rank, false);
-  running.fetch_sub(1, std::memory_order_acq_rel);
+  done[static_cast<size_t>(rank)].fetch_add(1, std::memory_order_acq_rel);
   group.notify();
 }
 
+void RankGroup::Threads::leave_logits(const TensorView& view) {
+  Logits left{.view = view};
+  if (runs_behind()) {
+    OCTAVO_CHECK(view.dense());
+    left.copy = Tensor(view.dtype, view.shape);
+    std::memcpy(left.copy.data(), view.data, static_cast<size_t>(view.bytes()));
+    left.view = left.copy.view();
+  }
+  const std::lock_guard lock(mutex);
+  logits.push_back(std::move(left));
+}
+
 void RankGroup::Threads::work(const std::shared_ptr<Threads>& self, int64_t rank) {
-  uint64_t seen = 0;
-  while (true) {
+  for (uint64_t taken = 0; true; ++taken) {
     std::shared_ptr<const Job> job;
     {
       std::unique_lock lock(self->mutex);
-      self->wake.wait(lock, [&] { return self->stopping || self->generation != seen; });
+      self->wake.wait(
+          lock, [&] { return self->stopping || self->first_job + self->jobs.size() > taken; });
       if (self->stopping) break;
-      seen = self->generation;
-      job = self->job;
+      job = self->jobs[taken - self->first_job];
     }
     self->run(rank, *job);
   }
@@ -151,19 +178,46 @@ void RankGroup::Threads::work(const std::shared_ptr<Threads>& self, int64_t rank
   self->group.notify();
 }
 
-TensorView RankGroup::Threads::run_on_all(std::shared_ptr<const Job> next) {
+// Calls between ranks of the host return when they are done, those of devices at once.
+bool RankGroup::Threads::runs_behind() const {
+  const Rank& first = *ranks.front();
+  return first.own_comm == nullptr && group.stages() > 1;
+}
+
+bool RankGroup::Threads::have_done(uint64_t jobs_done) const {
+  return std::ranges::all_of(done, [jobs_done](const std::atomic<uint64_t>& count) {
+    return count.load(std::memory_order_acquire) >= jobs_done;
+  });
+}
+
+void RankGroup::Threads::launch(Job job) {
   // A group that failed says so here, before its ranks are asked for anything.
   wait_until([] { return true; });
-  running = std::ssize(ranks);
+  ++launched;
   {
     const std::lock_guard lock(mutex);
-    job = std::move(next);
-    ++generation;
+    while (!jobs.empty() && have_done(first_job + 1)) {
+      jobs.pop_front();
+      ++first_job;
+    }
+    jobs.push_back(std::make_shared<const Job>(std::move(job)));
   }
   wake.notify_all();
-  wait_until([this] { return running.load(std::memory_order_acquire) == 0; });
-  const int64_t first_of_last_stage = std::ssize(ranks) - group.member(0).place().tp_size;
-  return logits[static_cast<size_t>(first_of_last_stage)];
+  if (!runs_behind()) wait_until([this] { return have_done(launched); });
+}
+
+void RankGroup::Threads::finish(const std::function<void(const TensorView&)>& use) {
+  OCTAVO_CHECK(finished < launched);
+  ++finished;
+  const auto& last = done[static_cast<size_t>(logits_rank)];
+  wait_until([&] { return last.load(std::memory_order_acquire) >= finished; });
+  Logits oldest;
+  {
+    const std::lock_guard lock(mutex);
+    oldest = std::move(logits.front());
+    logits.pop_front();
+  }
+  use(oldest.view);
 }
 
 // The devices of the others wait for a rank that failed, too.
@@ -219,11 +273,18 @@ int64_t RankGroup::padded(int64_t sequences) const {
   return first.plans.padded(sequences);
 }
 
-TensorView RankGroup::run(const Batch& batch, const SymbolValues& sizes, bool is_decode,
-                          const StepHooks& hooks) {
+bool RankGroup::runs_behind() const { return threads_ != nullptr && threads_->runs_behind(); }
+
+void RankGroup::launch(const Batch& batch, const SymbolValues& sizes, bool is_decode,
+                       const StepHooks& hooks) {
   Job job{batch, sizes, is_decode, hooks};
-  if (threads_ == nullptr) return alone_.front()->run(job);
-  return threads_->run_on_all(std::make_shared<const Job>(std::move(job)));
+  if (threads_ != nullptr) return threads_->launch(std::move(job));
+  logits_ = alone_.front()->run(job);
+}
+
+void RankGroup::finish(const std::function<void(const TensorView& logits)>& use) {
+  if (threads_ != nullptr) return threads_->finish(use);
+  use(logits_);
 }
 
 void RankGroup::check() const {

@@ -1,4 +1,4 @@
-// RankGroup: the ranks of an engine, each with its plans and inputs; steps run on all at once.
+// RankGroup: the ranks of an engine, each with its plans and inputs; steps run on all in order.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -45,10 +45,17 @@ class RankGroup {
   // See PlanRunner.
   int64_t padded(int64_t sequences) const;
 
-  // Runs a step and returns its logits, which are on the device of the last stage's first rank.
-  // Throws Error(kDevice) where a rank failed, now or earlier.
-  TensorView run(const Batch& batch, const SymbolValues& sizes, bool is_decode,
-                 const StepHooks& hooks);
+  // Whether launched steps run while the caller goes on: ranks of the host in stages, each of which
+  // can have a step of its own. Others have run, or asked their devices to, when launch() returns.
+  bool runs_behind() const;
+
+  // Runs a step behind those that were launched before. Throws Error(kDevice) where a rank failed,
+  // now or earlier, as the other functions do.
+  void launch(const Batch& batch, const SymbolValues& sizes, bool is_decode,
+              const StepHooks& hooks);
+  // Waits for the oldest step that was not finished yet and shows its logits, which are on the
+  // device of the last stage's first rank, and of no use when `use` has returned.
+  void finish(const std::function<void(const TensorView& logits)>& use);
 
   // Throws Error(kDevice) where a device failed at what it was asked for: known once the step's
   // logits are there.
@@ -59,6 +66,7 @@ class RankGroup {
   struct Threads;
 
   std::vector<std::unique_ptr<Rank>> alone_;  // the one rank, where there is one
+  TensorView logits_;                         // of its last step
   std::shared_ptr<Threads> threads_;          // or several
 };
 

@@ -12,7 +12,9 @@
 namespace octavo {
 namespace {
 
-constexpr int kStepsInFlight = 4;  // uploads that may wait; the scheduler runs at most 2 ahead
+// Uploads that may wait; the scheduler runs at most 2 steps ahead, and one more for each further
+// stage.
+int steps_in_flight(const EngineConfig& config) { return 3 + static_cast<int>(config.pp_size); }
 
 // Memory that caches of one or several ranks may take.
 struct CacheRoom {
@@ -109,11 +111,13 @@ Runner::Runner(std::vector<RankImage> ranks, const KernelRegistry& registry,
                                     choose_num_blocks(config(), maxima_.sequences, options, room));
   }
   ranks_ = std::make_unique<RankGroup>(
-      std::move(ranks), registry, RankGroupOptions{maxima_, kStepsInFlight, options.stall_limit});
+      std::move(ranks), registry,
+      RankGroupOptions{maxima_, steps_in_flight(config()), options.stall_limit});
+  sampled_by_.assign(static_cast<size_t>(maxima_.sequences), -1);
   sampler_ = make_step_sampler(*logits_device_, registry.beside(*logits_device_),
                                {.slots = static_cast<int32_t>(maxima_.sequences),
                                 .vocab_size = static_cast<int32_t>(config().vocab_size),
-                                .steps_in_flight = kStepsInFlight});
+                                .steps_in_flight = steps_in_flight(config())});
 }
 
 int64_t Runner::kv_pool_bytes() const {
@@ -144,24 +148,56 @@ bool Runner::assemble(const Step& step) {
   return is_decode;
 }
 
-TensorView Runner::run_batch(bool is_decode) {
+// The last step whose samples the step reads; -1: it reads none.
+int64_t Runner::last_read(const Step& step) const {
+  int64_t last = -1;
+  for (const StepSequence& sequence : step.sequences) {
+    if (sequence.tokens.empty())
+      last = std::max(last, sampled_by_[static_cast<size_t>(sequence.slot)]);
+  }
+  return last;
+}
+
+void Runner::launch_batch(bool is_decode, int64_t reads) {
   SymbolValues sizes = batch_.sizes(num_blocks());
   sizes.table_width = maxima_.table_width;
   // A rank that stalled may call them when this runner is gone.
   const StepHooks hooks{
-      .start = [sampler = sampler_](Device& device) { sampler->follow(device); },
+      .start = [sampler = sampler_, reads](Device& device) { sampler->follow(device, reads); },
       .inputs = [sampler = sampler_, tokens = sizes.tokens](
                     const StepBuffers& buffers,
                     Device& device) { sampler->resolve(buffers, tokens, device); }};
-  return ranks_->run(batch_, sizes, is_decode, hooks);
+  ranks_->launch(batch_, sizes, is_decode, hooks);
 }
 
+void Runner::sample(const Step& step) {
+  ranks_->finish([&](const TensorView& logits) { sampler_->launch(step, logits); });
+}
+
+void Runner::sample_oldest() {
+  sample(unsampled_.front());
+  unsampled_.pop_front();
+}
+
+// Ranks of the host in stages compute on while the next step is put together: what that reads of
+// those before it is sampled first. Devices are asked for samples at once, in the order of steps.
 void Runner::launch(const Step& step) {
-  sampler_->launch(step, run_batch(assemble(step)));
+  const int64_t reads = last_read(step);
+  while (!unsampled_.empty() && unsampled_.front().id <= reads) sample_oldest();
+  launch_batch(assemble(step), reads);
   ++steps_in_flight_;
+  for (const StepSequence& sequence : step.sequences) {
+    if (sequence.sample) sampled_by_[static_cast<size_t>(sequence.slot)] = step.id;
+  }
+  if (ranks_->runs_behind()) {
+    unsampled_.push_back(step);
+  } else {
+    sample(step);
+  }
 }
 
 StepResult Runner::wait() {
+  if (!unsampled_.empty() && steps_in_flight_ == std::ssize(unsampled_)) sample_oldest();
   --steps_in_flight_;
   StepResult result = sampler_->wait();
   ranks_->check();
@@ -190,13 +226,15 @@ void Runner::visit_logits(std::span<const int32_t> ids, const LogitsVisitor& vis
     batch_.append({first, first + count}, static_cast<int32_t>(begin), blocks,
                   config().tokens_per_block);
     for (int32_t row = 0; row < count; ++row) batch_.logit_rows.push_back(row);
-    const TensorView logits = run_batch(/*is_decode=*/false);
-    const float* rows = host.bring(logits);
-    ranks_->check();
-    for (int64_t row = 0; row < count; ++row) {
-      visit(begin + row,
-            {rows + row * logits.row_stride, static_cast<size_t>(config().vocab_size)});
-    }
+    launch_batch(/*is_decode=*/false, /*reads=*/-1);
+    ranks_->finish([&](const TensorView& logits) {
+      const float* rows = host.bring(logits);
+      ranks_->check();
+      for (int64_t row = 0; row < count; ++row) {
+        visit(begin + row,
+              {rows + row * logits.row_stride, static_cast<size_t>(config().vocab_size)});
+      }
+    });
   }
 }
 

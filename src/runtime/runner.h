@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
@@ -52,8 +53,11 @@ class Runner final : public StepExecutor {
   void visit_logits(std::span<const int32_t> ids, const LogitsVisitor& visit);
 
  private:
+  int64_t last_read(const Step& step) const;
   bool assemble(const Step& step);
-  TensorView run_batch(bool is_decode);
+  void launch_batch(bool is_decode, int64_t reads);
+  void sample(const Step& step);  // the oldest that was launched and not yet sampled
+  void sample_oldest();
 
   std::shared_ptr<const EngineImage> image_;  // of the first rank
   std::shared_ptr<Device> logits_device_;
@@ -61,6 +65,8 @@ class Runner final : public StepExecutor {
   std::unique_ptr<RankGroup> ranks_;
   std::shared_ptr<StepSampler> sampler_;
   Batch batch_;
+  std::vector<int64_t> sampled_by_;  // by slot: the last step that samples its token; -1: none
+  std::deque<Step> unsampled_;       // launched; their logits are yet to be sampled
   int64_t steps_in_flight_ = 0;
 };
 

@@ -27,7 +27,8 @@ Scheduler::Scheduler(const SchedulerConfig& config)
   require("max_batch_size", config.max_batch_size, 1, 1 << 20);
   require("max_num_tokens", config.max_num_tokens, 1, 1 << 30);
   require("max_seq_len", config.max_seq_len, 1, 1 << 30);
-  require("depth", config.depth, 0, 64);
+  require("depth", config.depth, 0, 128);
+  require("micro_batches", config.micro_batches, 1, 64);
   require("max_waiting", config.max_waiting, 0, int64_t{1} << 40);
   // Every running sequence can decode in every step.
   const int32_t slots = std::min(config.max_batch_size, config.max_num_tokens);
@@ -89,15 +90,27 @@ void Scheduler::add(SchedulerRequest request) {
 
 std::optional<Step> Scheduler::schedule() {
   if (num_in_flight() > config_.depth) return std::nullopt;
+  for (int32_t turn = 0; turn < config_.micro_batches; ++turn) {
+    const int32_t group = (next_group_ + turn) % config_.micro_batches;
+    std::optional<Step> step = schedule(group);
+    if (!step) continue;
+    next_group_ = (group + 1) % config_.micro_batches;
+    return step;
+  }
+  check_progress();
+  return std::nullopt;
+}
+
+std::optional<Step> Scheduler::schedule(int32_t group) {
   Step step{.id = next_step_};
   steps_.push_back({.id = next_step_});
   int64_t budget = config_.max_num_tokens;
-  schedule_decode(step, budget);
-  schedule_prefill(step, budget);
-  schedule_waiting(step, budget);
+  schedule_decode(step, group, budget);
+  schedule_prefill(step, group, budget);
+  schedule_waiting(step, group, budget);
+  balance(group);
   if (step.sequences.empty()) {
     steps_.pop_back();
-    check_progress();
     return std::nullopt;
   }
   step.num_tokens = config_.max_num_tokens - budget;
@@ -108,12 +121,33 @@ std::optional<Step> Scheduler::schedule() {
   return step;
 }
 
+int64_t Scheduler::num_running(int32_t group) const {
+  return std::ranges::count_if(running_,
+                               [group](const auto& entry) { return entry.second->group == group; });
+}
+
+// A group that has fewer sequences than another gets half of what that has more, the youngest. They
+// wait for its next turn, when what they are part of now is committed.
+void Scheduler::balance(int32_t group) {
+  if (config_.micro_batches == 1) return;
+  std::vector<int64_t> running(static_cast<size_t>(config_.micro_batches));
+  for (const auto& [arrival, sequence] : running_) ++running[static_cast<size_t>(sequence->group)];
+  const auto largest = std::ranges::max_element(running);
+  const auto from = static_cast<int32_t>(largest - running.begin());
+  int64_t moved = (*largest - running[static_cast<size_t>(group)]) / 2;
+  for (auto it = running_.rbegin(); it != running_.rend() && moved > 0; ++it) {
+    if (it->second->group != from) continue;
+    it->second->group = group;
+    --moved;
+  }
+}
+
 // There are no more slots than tokens in a step, so every decode finds room.
-void Scheduler::schedule_decode(Step& step, int64_t& budget) {
+void Scheduler::schedule_decode(Step& step, int32_t group, int64_t& budget) {
   // A copy: growing may preempt sequences further down.
   std::vector<Sequence*> ready;
   for (const auto& [arrival, sequence] : running_) {
-    if (sequence->slot_has_sample) ready.push_back(sequence);
+    if (sequence->group == group && sequence->slot_has_sample) ready.push_back(sequence);
   }
   int64_t claims = 0;
   for (Sequence* sequence : ready) {
@@ -123,10 +157,10 @@ void Scheduler::schedule_decode(Step& step, int64_t& budget) {
   }
 }
 
-void Scheduler::schedule_prefill(Step& step, int64_t& budget) {
+void Scheduler::schedule_prefill(Step& step, int32_t group, int64_t& budget) {
   std::vector<Sequence*> ready;
   for (const auto& [arrival, sequence] : running_) {
-    if (!sequence->slot_has_sample) ready.push_back(sequence);
+    if (sequence->group == group && !sequence->slot_has_sample) ready.push_back(sequence);
   }
   for (Sequence* sequence : ready) {
     if (budget < 1) return;
@@ -136,11 +170,14 @@ void Scheduler::schedule_prefill(Step& step, int64_t& budget) {
   }
 }
 
-void Scheduler::schedule_waiting(Step& step, int64_t& budget) {
+void Scheduler::schedule_waiting(Step& step, int32_t group, int64_t& budget) {
   std::vector<Sequence*> skipped;
   bool barrier = false;  // somebody was bypassed as often as allowed
+  // Groups share who is there and who waits.
+  const auto everybody = static_cast<int64_t>(running_.size() + waiting_.size());
+  int64_t room = ceil_div(everybody, config_.micro_batches) - num_running(group);
   for (auto it = waiting_.begin(); it != waiting_.end() && !barrier;) {
-    if (budget < 1 || free_slots_.empty()) return;
+    if (budget < 1 || room < 1 || free_slots_.empty()) return;
     Sequence& sequence = *(it++)->second;
     if (!admit(sequence)) {
       skipped.push_back(&sequence);
@@ -148,6 +185,8 @@ void Scheduler::schedule_waiting(Step& step, int64_t& budget) {
       continue;
     }
     for (Sequence* elder : skipped) barrier |= ++elder->bypassed >= kMaxBypasses;
+    sequence.group = group;
+    --room;
     const int64_t chunk = std::min(budget, sequence.num_known() - sequence.num_scheduled);
     append(sequence, chunk, step);
     budget -= chunk;

@@ -30,6 +30,9 @@ struct SchedulerConfig {
   int32_t num_blocks = 0;
   bool enable_block_reuse = true;
   int32_t depth = 1;  // steps scheduled ahead of the oldest uncommitted one
+  // Sequences go in so many groups, whose steps take turns: stages of a pipeline then have a step
+  // each that waits for no other one's tokens.
+  int32_t micro_batches = 1;
   int64_t max_waiting = 1 << 20;
   BlockManager::Hash hash = nullptr;  // tests force collisions
 };
@@ -106,9 +109,13 @@ class Scheduler {
   int64_t headroom() const { return blocks_.num_available() - reserved_; }
   bool is_protected(const Sequence& sequence) const;
 
-  void schedule_decode(Step& step, int64_t& budget);
-  void schedule_prefill(Step& step, int64_t& budget);
-  void schedule_waiting(Step& step, int64_t& budget);
+  // Those of one group.
+  std::optional<Step> schedule(int32_t group);
+  void balance(int32_t group);
+  int64_t num_running(int32_t group) const;
+  void schedule_decode(Step& step, int32_t group, int64_t& budget);
+  void schedule_prefill(Step& step, int32_t group, int64_t& budget);
+  void schedule_waiting(Step& step, int32_t group, int64_t& budget);
   void append(Sequence& sequence, int64_t num_tokens, Step& step);
   bool admit(Sequence& sequence);
   bool grow(Sequence& sequence, int64_t& claims);
@@ -132,6 +139,7 @@ class Scheduler {
   int64_t reserved_ = 0;         // blocks promised to running sequences and not yet allocated
   int64_t draining_blocks_ = 0;  // held by sequences that give them back once steps commit
   int64_t next_arrival_ = 0, next_step_ = 0;
+  int32_t next_group_ = 0;
   int32_t idle_calls_ = 0;
   SchedulerStatistics statistics_;
 };

@@ -37,6 +37,7 @@ struct Sequence {
   bool slot_is_new = false;      // no step has named the slot for this sequence yet
   bool slot_has_sample = false;  // the next token to compute is the slot's last sample
 
+  int32_t group = 0;  // whose steps it is part of
   int32_t slot = -1;
   std::vector<int32_t> blocks;
   int64_t num_published = 0;  // of `blocks`

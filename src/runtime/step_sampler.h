@@ -15,9 +15,9 @@ class StepSampler {
 
   // The token that a slot sampled last, where the host knows it already.
   virtual std::optional<int32_t> last_token(int32_t slot) const = 0;
-  // What `device`, of any rank, is asked for later sees the samples of all launched steps. Never
-  // part of a graph.
-  virtual void follow(Device& device) = 0;
+  // What `device`, of any rank, is asked for later sees the samples of the launched steps up to
+  // this one. Never part of a graph.
+  virtual void follow(Device& device, int64_t step_id) = 0;
   // Puts each slot's last sample in place of the first `tokens` ids that ask for one, on the
   // device that the buffers are of. Part of captured graphs.
   virtual void resolve(const StepBuffers& buffers, int64_t tokens, Device& device) = 0;

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "comm/comm.h"
+#include "runtime/engine.h"
 #include "runtime/tiny_runner.h"
 
 namespace octavo {
@@ -16,14 +17,28 @@ namespace {
 
 using testing::HasSubstr;
 
-// What rank 1 does in its swiglu calls.
-enum class Fault { kNone, kThrow, kStall };
+// What rank 1 does in its swiglu calls; or, of two stages, what both do: wait there for each other.
+enum class Fault { kNone, kThrow, kStall, kMeet };
 std::atomic<Fault> fault{Fault::kNone};
 std::atomic<bool> release_stalled{false};
+std::atomic<int> inside[2];
+std::atomic<bool> met{false};
+
+void meet_other_stage(int64_t rank) {
+  ++inside[rank];
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(500);
+  while (!met && std::chrono::steady_clock::now() < end) {
+    if (inside[1 - rank] > 0) met = true;
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+  --inside[rank];
+}
 
 const Kernel& swiglu() { return *cpu_registry().find("cpu_swiglu"); }
 
 void run_faulty(const Operands& operands, const LaunchContext& context) {
+  if (context.comm != nullptr && fault == Fault::kMeet)
+    meet_other_stage(context.comm->place().rank);
   if (context.comm != nullptr && context.comm->place().rank == 1) {
     if (fault == Fault::kThrow) throw Error(ErrorCategory::kInternal, "planted");
     while (fault == Fault::kStall && !release_stalled)
@@ -79,6 +94,33 @@ class RankGroupTest : public testing::Test {
         RunnerOptions{.num_blocks = 64, .stall_limit = std::chrono::milliseconds(300)});
   }
 
+  // Tokens of some prompts, greedily, through scheduler and engine.
+  static std::vector<std::vector<int32_t>> tokens_of(Runner& runner, int32_t micro_batches,
+                                                     int32_t depth) {
+    EngineOptions options{.scheduler = {.max_batch_size = 4,
+                                        .max_num_tokens = 32,
+                                        .max_seq_len = 64,
+                                        .tokens_per_block = 4,
+                                        .num_blocks = 64,
+                                        .depth = depth,
+                                        .micro_batches = micro_batches},
+                          .vocab_size = static_cast<int32_t>(runner.config().vocab_size)};
+    Engine engine(options, runner);
+    std::vector<RequestId> ids;
+    for (int32_t seed = 1; seed <= 5; ++seed) {
+      Request request;
+      request.prompt_token_ids = tiny_ids(2 + seed, seed);
+      request.sampling.max_tokens = 6 + seed;
+      request.sampling.ignore_eos = true;
+      ids.push_back(engine.submit(std::move(request)));
+    }
+    engine.run_until_idle();
+    std::vector<std::vector<int32_t>> tokens(ids.size());
+    for (const RequestOutput& output : engine.take_finished())
+      tokens[static_cast<size_t>(output.id - ids.front())] = output.token_ids;
+    return tokens;
+  }
+
   // The message of the Error(kDevice) that a step ends with.
   static std::string failure_of(Runner& runner) {
     try {
@@ -93,6 +135,42 @@ class RankGroupTest : public testing::Test {
 
 TEST_F(RankGroupTest, StagesGiveTheBitsOfOneRank) {
   EXPECT_EQ(logits_of(*runner(1, 2), tiny_ids(40)), logits_of(*runner(1, 1), tiny_ids(40)));
+}
+
+TEST_F(RankGroupTest, MicroBatchesOfStagesGiveTheTokensOfOneRank) {
+  const auto one = tokens_of(*runner(1, 1), 1, 1);
+  ASSERT_EQ(one.back().size(), 11u);
+  for (const int32_t depth : {0, 1, 2, 3}) {
+    EXPECT_EQ(tokens_of(*runner(1, 2), 2, depth), one) << depth;
+    EXPECT_EQ(tokens_of(*runner(1, 2), 1, depth), one) << depth;
+  }
+  EXPECT_EQ(tokens_of(*runner(2, 2), 2, 2), tokens_of(*runner(2, 1), 1, 1));
+}
+
+// While the last stage computes a step, the first one computes another.
+TEST_F(RankGroupTest, TwoStagesWorkAtTheSameTime) {
+  const auto ranks = std::make_unique<Runner>(
+      images(1, 2), faulty_registry(),
+      RunnerOptions{.num_blocks = 64, .stall_limit = std::chrono::seconds(8)});
+  met = false;
+  fault = Fault::kMeet;
+  tokens_of(*ranks, 2, 2);
+  EXPECT_TRUE(met);
+}
+
+TEST_F(RankGroupTest, StepsThatAreLeftUnfinishedEndWithTheGroup) {
+  const auto ranks = runner(1, 2);
+  const SamplingParams greedy;
+  for (int64_t id = 0; id < 3; ++id) {
+    StepSequence sequence{.slot = static_cast<int32_t>(id),
+                          .num_tokens = 3,
+                          .tokens = tiny_ids(3),
+                          .blocks = {static_cast<int32_t>(id)},
+                          .sample = true,
+                          .sampling = &greedy};
+    ranks->launch({.id = id, .sequences = {sequence}, .num_tokens = 3});
+  }
+  EXPECT_EQ(ranks->wait().id, 0);
 }
 
 TEST_F(RankGroupTest, TheKvPoolIsThatOfAllRanks) {

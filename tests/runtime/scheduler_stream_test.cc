@@ -1,5 +1,6 @@
 // Random request streams against invariants: nothing lost, leaked, starved or changed by company.
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -20,12 +21,14 @@ struct Case {
   int depth;
   bool reuse;
   bool threaded = false;  // steps run on a thread of their own
+  int micro_batches = 1;
 };
 
 std::string name(const ::testing::TestParamInfo<Case>& info) {
   return std::string(info.param.policy == SchedulerPolicy::kGuaranteedNoEvict ? "NoEvict"
                                                                               : "MaxUtil") +
-         "Depth" + std::to_string(info.param.depth) + (info.param.reuse ? "Reuse" : "");
+         "Depth" + std::to_string(info.param.depth) + (info.param.reuse ? "Reuse" : "") +
+         (info.param.micro_batches > 1 ? fmt::format("Groups{}", info.param.micro_batches) : "");
 }
 
 uint64_t same_hash(uint64_t, uint64_t, std::span<const int32_t>) { return 7; }
@@ -38,6 +41,7 @@ class Stream {
     SchedulerConfig& config = options.scheduler;
     config.policy = params.policy;
     config.depth = params.depth;
+    config.micro_batches = params.micro_batches;
     config.enable_block_reuse = params.reuse;
     config.tokens_per_block = pick(1, 9);
     config.num_blocks = pick(1, 60);
@@ -196,6 +200,10 @@ std::vector<Case> cases() {
        {SchedulerPolicy::kGuaranteedNoEvict, SchedulerPolicy::kMaxUtilization}) {
     for (const int depth : {0, 1, 2}) {
       for (const bool reuse : {false, true}) cases.push_back({policy, depth, reuse});
+    }
+    for (const int groups : {2, 3}) {
+      for (const int depth : {groups - 1, groups + 1})
+        cases.push_back({.policy = policy, .depth = depth, .reuse = true, .micro_batches = groups});
     }
   }
   return cases;

@@ -5,6 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <deque>
+
 #include "core/error.h"
 
 namespace octavo {
@@ -93,6 +96,69 @@ TEST(Scheduler, APromptIsSplitIntoChunksAndDecodesComeFirst) {
   EXPECT_TRUE(step.sequences[0].sample);
   scheduler.commit(result_of(step));
   drain(scheduler);
+}
+
+std::vector<int32_t> slots_of(const Step& step) {
+  std::vector<int32_t> slots;
+  for (const StepSequence& sequence : step.sequences) slots.push_back(sequence.slot);
+  std::ranges::sort(slots);
+  return slots;
+}
+
+// Two stages: while the last works on one half of the sequences, the first has the other half.
+TEST(SchedulerMicroBatches, GroupsShareTheSequencesAndTakeTurns) {
+  SchedulerConfig config = small_config();
+  config.depth = 1;
+  config.micro_batches = 2;
+  Scheduler scheduler(config);
+  for (RequestId id = 0; id < 5; ++id) scheduler.add(request(id, 2, 6));
+  Step a = *scheduler.schedule(), b = *scheduler.schedule();
+  EXPECT_FALSE(scheduler.schedule());  // depth
+  EXPECT_EQ(a.sequences.size(), 3u);
+  EXPECT_EQ(b.sequences.size(), 2u);
+  const std::vector<int32_t> slots_a = slots_of(a), slots_b = slots_of(b);
+  for (int turn = 0; turn < 4; ++turn) {
+    scheduler.commit(result_of(a));  // before the group's next step: no token is waited for
+    a = *scheduler.schedule();
+    EXPECT_EQ(slots_of(a), slots_a);
+    scheduler.commit(result_of(b));
+    b = *scheduler.schedule();
+    EXPECT_EQ(slots_of(b), slots_b);
+    scheduler.check_invariants();
+  }
+  scheduler.commit(result_of(a));
+  scheduler.commit(result_of(b));
+  drain(scheduler);
+}
+
+TEST(SchedulerMicroBatches, AGroupThatOthersOutliveTakesFromTheLargest) {
+  SchedulerConfig config = small_config();
+  config.depth = 1;
+  config.micro_batches = 2;
+  Scheduler scheduler(config);
+  for (RequestId id = 0; id < 8; ++id) scheduler.add(request(id, 1, id < 4 ? 2 : 12));
+  std::deque<Step> in_flight;
+  size_t smallest = 8;
+  for (int i = 0; i < 40 && scheduler.has_work(); ++i) {
+    while (std::optional<Step> step = scheduler.schedule()) in_flight.push_back(std::move(*step));
+    if (i > 5 && i < 12) smallest = std::min(smallest, in_flight.back().sequences.size());
+    scheduler.commit(result_of(in_flight.front()));
+    in_flight.pop_front();
+    scheduler.check_invariants();
+  }
+  EXPECT_FALSE(scheduler.has_work());
+  EXPECT_EQ(smallest, 2u);  // four are left: two and two
+}
+
+// One sequence is scheduled ahead as without groups, and a group without any is passed over.
+TEST(SchedulerMicroBatches, OneSequenceTakesEveryTurn) {
+  SchedulerConfig config = small_config();
+  config.depth = 2;
+  config.micro_batches = 2;
+  Scheduler scheduler(config);
+  scheduler.add(request(0, 3, 4));
+  for (int step = 0; step < 3; ++step) EXPECT_TRUE(scheduler.schedule()) << step;
+  EXPECT_FALSE(scheduler.schedule());
 }
 
 TEST(Scheduler, EdgesOfTheBudget) {
