@@ -236,7 +236,8 @@ double floor_us(const Problem& problem, const DeviceProperties& device) {
     }
   }
   const Shape &x = problem.inputs[0].shape, &weight = problem.inputs[1].shape;
-  const double products = 2.0 * static_cast<double>(x[0] * weight[0]) * static_cast<double>(x[1]);
+  const int64_t rows = weight[0] * rows_in_row(problem.inputs[1].dtype);
+  const double products = 2.0 * static_cast<double>(x[0] * rows) * static_cast<double>(x[1]);
   const double flop_per_s = device.fp8_flop_per_s / size_of(problem.inputs[0].dtype);
   const double compute_us = flop_per_s > 0 ? 1e6 * products / flop_per_s : 0;
   return std::max(1e6 * bytes / device.bytes_per_s, compute_us);

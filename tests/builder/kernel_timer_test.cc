@@ -120,5 +120,15 @@ TEST_F(KernelTimerTest, NamesTheProblem) {
   EXPECT_FALSE(KernelTimer::measures({.op = Op::kAdd}));
 }
 
+TEST(FloorUs, CountsBothRowsOfAByteOfFourBitCodes) {
+  Problem problem = linear(3);
+  problem.inputs[0].dtype = DType::kBF16;
+  problem.inputs[1].dtype = DType::kI4x2;
+  const DeviceProperties products{.bytes_per_s = 1e12, .fp8_flop_per_s = 2e6};
+  EXPECT_DOUBLE_EQ(floor_us(problem, products), 2.0 * 3 * 128 * 16);  // half that rate in 16 bits
+  const DeviceProperties memory{.bytes_per_s = 1e6, .fp8_flop_per_s = 1e12};
+  EXPECT_DOUBLE_EQ(floor_us(problem, memory), 3 * 16 * 2 + 64 * 16 + 4 + 2 * 4 + 3 * 64 * 2);
+}
+
 }  // namespace
 }  // namespace octavo

@@ -28,6 +28,7 @@ void bench_probe(Bench& bench);               // streaming reads of the weights'
 void bench_low_latency(Bench& bench);         // every configuration, M = 1 … 32
 void bench_low_latency_swiglu(Bench& bench);  // gate and up fused, and not
 void bench_large(Bench& bench);     // many tokens, beside cuBLASLt, with and without SwiGLU
+void bench_integer(Bench& bench);   // integer codes, beside bfloat16 weights
 void bench_cublaslt(Bench& bench);  // every algorithm offered
 void bench_schemes(Bench& bench);   // the FP8 schemes beside each other, inputs included
 void bench_chain(Bench& bench);     // the four products of a layer in a row

@@ -36,6 +36,7 @@ constexpr Group kGroups[] = {
     {"decode_step", bench_decode_step},
     {"chain_costs", bench_chain_costs},
     {"large", bench_large},
+    {"integer", bench_integer},
     {"cublaslt", bench_cublaslt},
     {"schemes", bench_schemes},
     {"sampling", bench_sampling},

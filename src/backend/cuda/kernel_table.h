@@ -34,6 +34,8 @@ extern const Kernel kLinearLowLatencyBlocks;
 extern const Kernel kLinearSm90Vectors;
 extern const Kernel kLinearSm90Blocks;
 extern const Kernel kLinearCublasLtVectors;
+extern const Kernel kLinearIntegerLowLatency;
+extern const Kernel kLinearIntegerSm90;
 extern const Kernel kLinearReference;
 extern const Kernel kLinearSwigluLowLatency;
 extern const Kernel kLinearSwiglu;

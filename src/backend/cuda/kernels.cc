@@ -32,6 +32,8 @@ std::span<const Kernel> cuda_kernels() {
       cuda::kLinearSm90Vectors,
       cuda::kLinearSm90Blocks,
       cuda::kLinearCublasLtVectors,
+      cuda::kLinearIntegerLowLatency,
+      cuda::kLinearIntegerSm90,
       cuda::kLinearReference,
       cuda::kLinearSwigluLowLatency,
       cuda::kLinearSwiglu,

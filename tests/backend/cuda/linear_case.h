@@ -75,15 +75,12 @@ inline Expected oracle(const Linear& linear) {
 
 inline void add_inputs(DeviceCall& call, const Linear& linear) {
   call.params(linear.params).in(linear.x).in(linear.weight);
-  if (linear.input_scale.defined()) {
-    call.in(linear.input_scale).in(linear.weight_scale);
-  } else {
-    call.none().none();
-  }
-  if (linear.bias.defined()) {
-    call.in(linear.bias);
-  } else {
-    call.none();
+  for (const Tensor* optional : {&linear.input_scale, &linear.weight_scale, &linear.bias}) {
+    if (optional->defined()) {
+      call.in(*optional);
+    } else {
+      call.none();
+    }
   }
 }
 

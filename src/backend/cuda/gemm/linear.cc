@@ -114,7 +114,7 @@ void run_reference_linear(const Operands& operands, const LaunchContext& context
                         .weight_stride = args.weight.row_stride,
                         .y_stride = args.y.row_stride,
                         .m = args.x.rows(),
-                        .n = args.weight.rows(),
+                        .n = args.weight.rows() * rows_in_row(args.weight.dtype),
                         .k = args.x.columns(),
                         .x_type = args.x.dtype,
                         .weight_type = args.weight.dtype,
@@ -191,8 +191,9 @@ void run_sm90(const Operands& operands, const LaunchContext& context) {
 
 Verdict supports_reference(const Problem& problem) {
   const auto operand = [](DType dtype) { return dtype == DType::kE4M3 || is_activation(dtype); };
+  const auto weight = [&](DType dtype) { return operand(dtype) || is_code(dtype); };
   const DType y = problem.outputs[0].dtype;
-  if (!operand(problem.inputs[0].dtype) || !operand(problem.inputs[1].dtype) || !is_activation(y))
+  if (!operand(problem.inputs[0].dtype) || !weight(problem.inputs[1].dtype) || !is_activation(y))
     return Verdict::no("an element type that it does not read or write");
   if (problem.inputs[4].present && problem.inputs[4].dtype != y)
     return Verdict::no("a bias of another type than y");

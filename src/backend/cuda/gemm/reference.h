@@ -14,9 +14,9 @@ inline constexpr int kMaxSegments = 8;
 
 struct ReferenceGemm {
   const void* x;              // [m, k]
-  const void* weight;         // [n, k]
-  const float* input_scale;   // null: x is not E4M3
-  const float* weight_scale;  // null: the weight is not E4M3
+  const void* weight;         // [n, k]; of 4-bit codes [n / 2, k]
+  const float* input_scale;   // null: x is not codes
+  const float* weight_scale;  // null: the weight is not codes
   const void* bias;           // of y's type; null: none
   void* y;                    // [m, n]
   int64_t x_stride, weight_stride, y_stride;

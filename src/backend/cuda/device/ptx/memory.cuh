@@ -37,6 +37,12 @@ __device__ __forceinline__ void pin(uint32_t& a, uint32_t& b) {
   asm volatile("" : "+r"(a), "+r"(b));
 }
 
+__device__ __forceinline__ uint32_t load_shared_2(uint32_t address) {
+  uint16_t value;
+  asm volatile("ld.shared.u16 %0, [%1];" : "=h"(value) : "r"(address) : "memory");
+  return value;
+}
+
 // 16 bytes from global to shared memory; zeros where `present` is false. Neighbours up to 256 bytes
 // are brought into L2 along with them.
 __device__ __forceinline__ void copy_async_16(void* shared, const void* global, bool present) {

@@ -78,6 +78,7 @@ __device__ __forceinline__ void hold_until(float value) {
 // 2t + 9 (a[2], a[3]); of d, for each eight columns, rows g (d[0], d[1]) and g + 8 (d[2], d[3]).
 //   scores:  d[64, 128] (+)= a[64, 16] · b[128, 16]ᵀ, both from shared memory
 //   weigh:   d[64, 128 or 64] += a[64, 16] · b[16, 128 or 64], a from registers
+//   rows:    d[64, 128] (+)= a[64, 16] · b[128, 16]ᵀ, a from registers
 template <typename Element>
 struct Wgmma;
 
@@ -92,6 +93,15 @@ struct Wgmma;
           "}, %64, %65, add, 1, 1, 0, 0;\n}"                                                 \
           : OCTAVO_D64(d)                                                                    \
           : "l"(a), "l"(b), "r"(static_cast<int>(add)));                                     \
+    }                                                                                        \
+    __device__ __forceinline__ static void rows(float (&d)[16][4], const uint32_t (&a)[4],   \
+                                                uint64_t b, bool add) {                      \
+      asm volatile(                                                                          \
+          "{\n .reg .pred add;\n setp.ne.b32 add, %69, 0;\n"                                 \
+          " wgmma.mma_async.sync.aligned.m64n128k16.f32." type "." type " {" OCTAVO_R64      \
+          "}, {%64, %65, %66, %67}, %68, add, 1, 1, 0;\n}"                                   \
+          : OCTAVO_D64(d)                                                                    \
+          : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(add))); \
     }                                                                                        \
     __device__ __forceinline__ static void weigh(float (&d)[16][4], const uint32_t (&a)[4],  \
                                                  uint64_t b) {                               \

@@ -16,6 +16,11 @@ inline uint4 load_shared_16(uint32_t address) {
 inline void store_shared_2(uint32_t address, uint16_t value) {
   std::memcpy(emulator::shared_pointer(address, 2), &value, 2);
 }
+inline uint32_t load_shared_2(uint32_t address) {
+  uint16_t value;
+  std::memcpy(&value, emulator::shared_pointer(address, 2), 2);
+  return value;
+}
 inline void pin(uint32_t&, uint32_t&) {}
 
 template <int kBytes>

@@ -32,6 +32,10 @@ struct Wgmma {
   static void scores(float (&d)[16][4], uint64_t a, uint64_t b, bool add) {
     emulator::multiply_later<Element>(d, emulator::Rows{a}, emulator::Rows{b}, add);
   }
+  static void rows(float (&d)[16][4], const uint32_t (&a)[4], uint64_t b, bool add) {
+    emulator::multiply_later<Element>(d, emulator::registers_of<Element>(a), emulator::Rows{b},
+                                      add);
+  }
   template <int kEights>
   static void weigh(float (&d)[kEights][4], const uint32_t (&a)[4], uint64_t b) {
     emulator::multiply_later<Element>(d, emulator::registers_of<Element>(a), emulator::Columns{b},
