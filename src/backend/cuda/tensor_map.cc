@@ -26,13 +26,17 @@ Encode find_encode() {
 CUtensorMap make_tensor_map(const TensorMapSpec& spec) {
   static const Encode kEncode = find_encode();
   constexpr uint32_t kDense[5] = {1, 1, 1, 1, 1};
+  // The driver asks for multiples of 16 bytes where nothing lies a stride on, too.
+  uint64_t strides[4] = {};
+  for (int i = 0; i + 1 < spec.rank; ++i)
+    strides[i] = spec.sizes[i + 1] > 1 ? spec.strides[i] : (spec.strides[i] + 15) / 16 * 16;
   // No promotion: fetching 256 bytes at a time costs 5 % of the streaming rate
   // (docs/performance.md).
   CUtensorMap map = {};
   const CUresult status =
       kEncode(&map, spec.type, static_cast<uint32_t>(spec.rank), const_cast<void*>(spec.data),
-              spec.sizes, spec.strides, spec.box, kDense, CU_TENSOR_MAP_INTERLEAVE_NONE,
-              spec.swizzle, CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+              spec.sizes, strides, spec.box, kDense, CU_TENSOR_MAP_INTERLEAVE_NONE, spec.swizzle,
+              CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (status != CUDA_SUCCESS)
     throw Error(ErrorCategory::kDevice,
                 fmt::format("[cuda] cuTensorMapEncodeTiled: error {} for a tensor of {} × {} with "

@@ -9,7 +9,8 @@
 namespace octavo::cuda {
 
 // A tensor of `rank` dimensions, innermost first, and the box of it that one copy moves. The
-// address and the strides are multiples of 16 bytes; a box has at most 256 elements a dimension.
+// address and the strides are multiples of 16 bytes, but for a dimension of one; a box has at most
+// 256 elements a dimension.
 struct TensorMapSpec {
   const void* data = nullptr;
   CUtensorMapDataType type = CU_TENSOR_MAP_DATA_TYPE_UINT8;
