@@ -92,8 +92,7 @@ std::vector<cuda::IntegerConfig> every_cut() {
 }
 
 bool can_run(const cuda::IntegerShape& shape, const cuda::IntegerConfig& config) {
-  const int most = cuda::integer_tokens(shape.m) > 16 ? 128 : cuda::kIntegerMaxRows;
-  return config.rows <= std::min(most, cuda::kIntegerMaxStored * rows_of_stored(shape)) &&
+  return config.rows <= cuda::integer_most_rows(shape) &&
          integer_shared_bytes(shape, config) <= cuda::kIntegerSharedBytes;
 }
 

@@ -6,8 +6,6 @@
 
 namespace octavo::cuda {
 
-inline constexpr int kIntegerLargeTokens = 128;  // of a tile
-
 // Weight rows of a tile, 128 or 256: what leaves the fewest multiprocessors idle. Results do not
 // depend on it.
 int integer_large_rows(const IntegerShape& shape, int multiprocessors);

@@ -10,7 +10,6 @@ namespace octavo::cuda {
 namespace {
 
 constexpr int kProductRows = 16;
-constexpr int kBarrierBytes = 16 * kIntegerMaxDepth;
 
 constexpr int ceil_divide(int a, int b) { return (a + b - 1) / b; }
 constexpr int round_up(int value, int multiple) { return ceil_divide(value, multiple) * multiple; }
@@ -20,14 +19,28 @@ int ring_bytes(const IntegerShape& shape, const IntegerConfig& config) {
   return config.depth * config.steps * (stored + 2 * integer_tokens(shape.m)) * kIntegerStep;
 }
 
-int rest_bytes(int m, int rows) {
-  return 4 * integer_tokens(m) * (64 * integer_row_blocks(rows) + 4) + kBarrierBytes;
+int rest_bytes(const IntegerShape& shape, const IntegerConfig& config) {
+  return integer_rest_bytes(integer_tokens(shape.m), integer_row_blocks(config.rows));
 }
 
-// What stored rows and, for many tokens, accumulators allow.
-int most_rows(const IntegerShape& shape) {
-  const int most = integer_tokens(shape.m) > 16 ? 128 : kIntegerMaxRows;
-  return std::min(most, kIntegerMaxStored * rows_of_stored(shape));
+// A problem cut for `ctas` CTAs, `split` of them to a tile, with a ring that makes the most of
+// `shared_bytes`.
+IntegerConfig cut_integer(const IntegerShape& shape, int ctas, int split, int shared_bytes) {
+  IntegerConfig config;
+  config.split = split;
+  const int each = ceil_divide(shape.n, std::max(1, ctas / split));
+  const int most = integer_most_rows(shape);
+  config.passes = split > 1 ? 1 : ceil_divide(each, most);
+  config.rows = std::min(round_up(ceil_divide(each, config.passes), kProductRows), most);
+  const int room = shared_bytes - rest_bytes(shape, config);
+  const int share = ceil_divide(ceil_divide(shape.k, kIntegerStep), split);
+  config.depth = 1;
+  config.steps = 4;
+  while (config.steps > 1 && (share < config.steps || room / ring_bytes(shape, config) < 3))
+    config.steps /= 2;
+  const int stages = config.passes * ceil_divide(share, config.steps);
+  config.depth = std::min({room / ring_bytes(shape, config), stages, kIntegerMaxDepth});
+  return config;
 }
 
 }  // namespace
@@ -38,25 +51,7 @@ std::string to_string(const IntegerConfig& c) {
 }
 
 int integer_shared_bytes(const IntegerShape& shape, const IntegerConfig& config) {
-  return ring_bytes(shape, config) + rest_bytes(shape.m, config.rows);
-}
-
-IntegerConfig cut_integer(const IntegerShape& shape, int ctas, int split, int shared_bytes) {
-  IntegerConfig config;
-  config.split = split;
-  const int each = ceil_divide(shape.n, std::max(1, ctas / split));
-  config.passes = split > 1 ? 1 : ceil_divide(each, most_rows(shape));
-  config.rows =
-      std::min(round_up(ceil_divide(each, config.passes), kProductRows), most_rows(shape));
-  const int room = shared_bytes - rest_bytes(shape.m, config.rows);
-  const int share = ceil_divide(ceil_divide(shape.k, kIntegerStep), split);
-  config.depth = 1;
-  config.steps = 4;
-  while (config.steps > 1 && (share < config.steps || room / ring_bytes(shape, config) < 3))
-    config.steps /= 2;
-  const int stages = config.passes * ceil_divide(share, config.steps);
-  config.depth = std::min({room / ring_bytes(shape, config), stages, kIntegerMaxDepth});
-  return config;
+  return ring_bytes(shape, config) + rest_bytes(shape, config);
 }
 
 std::vector<IntegerConfig> integer_candidates(const IntegerShape& shape, int multiprocessors) {

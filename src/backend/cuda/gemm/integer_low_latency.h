@@ -26,6 +26,18 @@ constexpr int integer_tokens(int m) { return m <= 8 ? 8 : m <= 16 ? 16 : m <= 32
 // Blocks of 64 rows that the accumulators of a CTA have room for.
 constexpr int integer_row_blocks(int rows) { return rows <= 128 ? 2 : 4; }
 
+// Rows of a tile that stored rows and, for many tokens, accumulators allow.
+constexpr int integer_most_rows(const IntegerShape& shape) {
+  const int accumulated = integer_tokens(shape.m) > 16 ? 128 : kIntegerMaxRows;
+  const int stored = kIntegerMaxStored * rows_of_stored(shape);
+  return accumulated < stored ? accumulated : stored;
+}
+
+// Bytes of shared memory behind the ring: sums of `tokens` and blocks of rows, and barriers.
+constexpr int integer_rest_bytes(int tokens, int row_blocks) {
+  return 4 * tokens * (64 * row_blocks + 4) + 16 * kIntegerMaxDepth;
+}
+
 // How the work is cut, as in low_latency.h: a CTA takes tiles of `rows` weight rows one after the
 // other; the `split` CTAs of a cluster share the K of one tile. The result depends on `split`
 // alone.
@@ -41,10 +53,6 @@ std::string to_string(const IntegerConfig& config);
 
 // Bytes of dynamic shared memory of one CTA.
 int integer_shared_bytes(const IntegerShape& shape, const IntegerConfig& config);
-
-// A problem cut for `ctas` CTAs, `split` of them to a tile, with a ring that makes the most of
-// `shared_bytes`.
-IntegerConfig cut_integer(const IntegerShape& shape, int ctas, int split, int shared_bytes);
 
 // What a builder may measure, the default first.
 std::vector<IntegerConfig> integer_candidates(const IntegerShape& shape, int multiprocessors);

@@ -52,6 +52,8 @@ struct Rest {
   float sums[8 * kEights][kPitch];
   uint64_t full[kIntegerMaxDepth], empty[kIntegerMaxDepth];
 };
+static_assert(sizeof(Rest<8, 2>) == integer_rest_bytes(64, 2) &&
+              sizeof(Rest<1, 4>) == integer_rest_bytes(8, 4));
 
 // The CTA's part of the work.
 struct Work {
