@@ -34,7 +34,8 @@ struct BuildTarget {
 
   bool measures(const Problem& problem) const {
     return timer != nullptr &&
-           (KernelTimer::measures(problem) || (competing && problem.op == Op::kSwiglu));
+           (KernelTimer::measures(problem) ||
+            (competing && (problem.op == Op::kSwiglu || problem.op == Op::kGroupedSwiglu)));
   }
 };
 
@@ -110,8 +111,10 @@ bool is_admitted(const Kernel& kernel, const Problem& problem, const PluginConfi
          problem.inputs[0].dtype != dtype_of_plugin(plugins.gemm_plugin);
 }
 
-// Leaves out what the plugin flags do not admit, unless nothing but a fallback would be left. A
-// call that a plugin alone brought can always be left unfused.
+// Whether a plugin alone brought the call, which can always be left unfused.
+bool is_of_plugin(Op op) { return op == Op::kLinearSwiglu || op == Op::kGroupedLinearSwiglu; }
+
+// Leaves out what the plugin flags do not admit, unless nothing but a fallback would be left.
 void drop_plugins(std::vector<const Kernel*>& candidates, const Problem& problem,
                   const BuildTarget& target) {
   std::vector<const Kernel*> kept;
@@ -119,7 +122,7 @@ void drop_plugins(std::vector<const Kernel*>& candidates, const Problem& problem
     if (is_admitted(*kernel, problem, target.plugins)) kept.push_back(kernel);
   }
   const auto is_choice = [](const Kernel* kernel) { return !kernel->traits.fallback; };
-  if (problem.op == Op::kLinearSwiglu || std::ranges::any_of(kept, is_choice) ||
+  if (is_of_plugin(problem.op) || std::ranges::any_of(kept, is_choice) ||
       std::ranges::none_of(candidates, is_choice))
     candidates = std::move(kept);
 }
@@ -135,7 +138,7 @@ KernelTime choose_kernel(const Problem& problem, const KernelRegistry& registry,
     if (!times.empty()) return times.front();
   }
   if (!candidates.empty()) return {.kernel = candidates.front()};
-  const char* const reason = problem.op == Op::kLinearSwiglu
+  const char* const reason = is_of_plugin(problem.op)
                                  ? "no kernel that the plugin flags admit"
                                  : "--deterministic: none of the kernels for this call gives a row "
                                    "the same result whatever "

@@ -191,8 +191,6 @@ void check_swiglu_plugin(std::string_view flag, const BuildConfig& options,
                        capability % 10),
            "its kernel is for 9.x: leave it disabled");
   }
-  if (config.num_experts > 0)
-    refuse(flag, "the model has no SwiGLU outside of its experts: leave it disabled");
   if (!options.plugin_config.norm_quant_fusion) refuse(flag, "needs --norm_quant_fusion enable");
   if (activation_dtype(options, config) != DType::kBF16)
     refuse(flag, "needs bfloat16 activations: --dtype bfloat16");
@@ -220,8 +218,13 @@ void check_cuda_plugins(const BuildConfig& options, const ModelConfig& config,
   const PluginConfig& plugins = options.plugin_config;
   if (plugins.gemm_swiglu_plugin == "fp8")
     check_swiglu_plugin("--gemm_swiglu_plugin fp8", options, config, facts);
-  if (plugins.low_latency_gemm_swiglu_plugin == "fp8")
+  if (plugins.low_latency_gemm_swiglu_plugin == "fp8") {
     check_swiglu_plugin("--low_latency_gemm_swiglu_plugin fp8", options, config, facts);
+    if (config.num_experts > 0)
+      refuse("--low_latency_gemm_swiglu_plugin fp8",
+             "the model has no SwiGLU outside of its experts, whose kernels for few tokens come "
+             "with --gemm_swiglu_plugin fp8");
+  }
   if (!plugins.use_paged_context_fmha) {
     notices.push_back(
         "--use_paged_context_fmha disable has no effect: context attention reads the paged cache");

@@ -41,7 +41,7 @@ std::span<const Fusion> fusion_table();
 void fuse_qkv(Draft& draft);             // q, k, v → one linear with three segments
 void fuse_gate_up(Draft& draft);         // gate, up → one linear with two segments
 void fuse_grouped_swiglu(Draft& draft);  // swiglu, grouped_quantize → one call
-void fuse_linear_swiglu(Draft& draft);   // linear of gate and up, swiglu → one call
+void fuse_linear_swiglu(Draft& draft);  // linear of gate and up, swiglu → one call, of experts too
 void fuse_rope_kv_append(Draft& draft);  // rope(q), rope(k), kv_append → one call
 void fuse_add_rms_norm(Draft& draft);    // add, rms_norm → one call
 void fuse_reduce_norm(Draft& draft);     // all_reduce, add_rms_norm → one call

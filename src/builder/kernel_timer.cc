@@ -81,6 +81,16 @@ TensorView KernelTimer::random_tensor(const Problem::Operand& operand, int64_t& 
   return view;
 }
 
+// All experts get about as many rows: of a few tokens as many experts are read as can be.
+void KernelTimer::spread_rows(const TensorView& offsets, int64_t rows) {
+  const int64_t experts = offsets.rows() - 1;
+  const std::shared_ptr<std::byte[]> staging = device_.allocate_staging(offsets.bytes());
+  for (int64_t i = 0; i <= experts; ++i)
+    reinterpret_cast<int32_t*>(staging.get())[i] = static_cast<int32_t>(rows * i / experts);
+  device_.upload(offsets.data, staging.get(), offsets.bytes());
+  device_.synchronize();
+}
+
 struct KernelTimer::Bench {
   std::vector<TensorView> inputs, outputs;
   std::byte* weights = nullptr;  // `copies` of them, a graph's calls take turns
@@ -137,6 +147,10 @@ KernelTimer::Bench KernelTimer::make_bench(const Problem& problem,
     bench.inputs.push_back(random_tensor(operand, offset));
   for (const Problem::Operand& operand : problem.outputs)
     bench.outputs.push_back(random_tensor(operand, offset));
+  for (size_t i = 0; i < problem.inputs.size(); ++i) {
+    if (op_info(problem.op).inputs[i].name == "offsets")
+      spread_rows(bench.inputs[i], bench.inputs[0].rows());
+  }
   bench.weights = memory_.get() + offset;
   bench.workspace = {bench.weights + bench.copies * bench.weight_bytes,
                      static_cast<size_t>(workspace_bytes)};
@@ -236,8 +250,12 @@ double floor_us(const Problem& problem, const DeviceProperties& device) {
     }
   }
   const Shape &x = problem.inputs[0].shape, &weight = problem.inputs[1].shape;
-  const int64_t rows = weight[0] * rows_in_row(problem.inputs[1].dtype);
-  const double products = 2.0 * static_cast<double>(x[0] * rows) * static_cast<double>(x[1]);
+  if (weight.rank() == 3 && x[0] < weight[0]) {  // experts without rows
+    const auto all = static_cast<double>(weight.elements() * size_of(problem.inputs[1].dtype));
+    bytes -= all * static_cast<double>(weight[0] - x[0]) / static_cast<double>(weight[0]);
+  }
+  const int64_t out = weight[weight.rank() - 2] * rows_in_row(problem.inputs[1].dtype);
+  const double products = 2.0 * static_cast<double>(x[0] * out) * static_cast<double>(x[1]);
   const double flop_per_s = device.fp8_flop_per_s / size_of(problem.inputs[0].dtype);
   const double compute_us = flop_per_s > 0 ? 1e6 * products / flop_per_s : 0;
   return std::max(1e6 * bytes / device.bytes_per_s, compute_us);

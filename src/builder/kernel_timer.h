@@ -34,7 +34,8 @@ class KernelTimer {
   const DeviceProperties& device() const { return device_.properties(); }
 
   static bool measures(const Problem& problem) {
-    return problem.op == Op::kLinear || problem.op == Op::kLinearSwiglu;
+    return problem.op == Op::kLinear || problem.op == Op::kLinearSwiglu ||
+           problem.op == Op::kGroupedLinear || problem.op == Op::kGroupedLinearSwiglu;
   }
 
   // Every candidate with every tactic of its own, fastest first; a candidate that cannot run after
@@ -56,6 +57,7 @@ class KernelTimer {
   Bench make_bench(const Problem& problem, std::span<const Kernel* const> candidates);
   std::vector<Trial> capture(const Kernel& kernel, const Problem& problem, const Bench& bench);
   TensorView random_tensor(const Problem::Operand& operand, int64_t& offset);
+  void spread_rows(const TensorView& offsets, int64_t rows);
   void reserve(int64_t bytes);
 
   Device& device_;

@@ -100,6 +100,28 @@ void check_weight_scale(const Rule& rule, const LinearParams& params, const Symb
               DType::kF32);
 }
 
+// Returns the rows of an expert's weight.
+Dim check_grouped_linear(const Rule& rule, const LinearParams& linear) {
+  rule.matrix(0);
+  SymbolicShape weight = rule.shape(1);
+  const Dim experts = Dim::constant(rule.experts(4));
+  const bool stacked = weight.size() == 3 && weight[0] == experts && weight[1].is_constant() &&
+                       weight[1].value > 0 && weight[2] == rule.shape(0)[1];
+  rule.expect(stacked, 1, fmt::format("[{}, out, {}]", experts.value, rule.shape(0)[1].value));
+  weight[1].value *= rows_in_row(rule.at(1).dtype);
+  int64_t rows = 0;
+  for (const int64_t segment : linear.segment_rows) {
+    rule.expect(segment > 0 && segment <= weight[1].value - rows, 1,
+                "rows equal to the sum of its segments");
+    rows += segment;
+  }
+  rule.expect(linear.segment_rows.empty() || rows == weight[1].value, 1,
+              "rows equal to the sum of its segments");
+  check_input_scale(rule, experts, linear.depth_blocks(weight[2].value));
+  check_weight_scale(rule, linear, weight);
+  return weight[1];
+}
+
 }  // namespace
 
 std::vector<SymbolicShape> infer_route(OperandSpecs in, const OpParams& params) {
@@ -130,25 +152,21 @@ std::vector<SymbolicShape> infer_permute(OperandSpecs in, const OpParams& params
 
 std::vector<SymbolicShape> infer_grouped_linear(OperandSpecs in, const OpParams& params) {
   const Rule rule(Op::kGroupedLinear, in);
-  const auto& linear = params_of<LinearParams>(Op::kGroupedLinear, params);
-  rule.matrix(0);
-  SymbolicShape weight = rule.shape(1);
-  const Dim experts = Dim::constant(rule.experts(4));
-  const bool stacked = weight.size() == 3 && weight[0] == experts && weight[1].is_constant() &&
-                       weight[1].value > 0 && weight[2] == rule.shape(0)[1];
-  rule.expect(stacked, 1, fmt::format("[{}, out, {}]", experts.value, rule.shape(0)[1].value));
-  weight[1].value *= rows_in_row(rule.at(1).dtype);
-  int64_t rows = 0;
-  for (const int64_t segment : linear.segment_rows) {
-    rule.expect(segment > 0 && segment <= weight[1].value - rows, 1,
-                "rows equal to the sum of its segments");
-    rows += segment;
-  }
-  rule.expect(linear.segment_rows.empty() || rows == weight[1].value, 1,
-              "rows equal to the sum of its segments");
-  check_input_scale(rule, experts, linear.depth_blocks(weight[2].value));
-  check_weight_scale(rule, linear, weight);
-  return {{rule.shape(0)[0], weight[1]}};
+  const Dim rows = check_grouped_linear(rule, params_of<LinearParams>(Op::kGroupedLinear, params));
+  return {{rule.shape(0)[0], rows}};
+}
+
+std::vector<SymbolicShape> infer_grouped_linear_swiglu(OperandSpecs in, const OpParams& params) {
+  const Rule rule(Op::kGroupedLinearSwiglu, in);
+  const auto& linear = params_of<LinearParams>(Op::kGroupedLinearSwiglu, params);
+  Dim rows = check_grouped_linear(rule, linear);
+  const bool scalars = !rule.at(2).present || rule.shape(2).size() == 1;
+  rule.expect(linear.block_rows == 0 && scalars && rows_in_row(rule.at(1).dtype) == 1, 1,
+              "static scales of the input and of each segment");
+  rule.expect(rows.value % 2 == 0, 1, "as many rows of gate as of up");
+  rule.vector(5, Dim::constant(rule.experts(4)), DType::kF32);
+  rows.value /= 2;
+  return {{rule.shape(0)[0], rows}};
 }
 
 std::vector<SymbolicShape> infer_grouped_quantize(OperandSpecs in, const OpParams&) {
@@ -206,6 +224,16 @@ std::vector<OpInfo> moe_ops() {
        {{"gate"}, {"up"}, {"output_scale"}, {"offsets"}},
        {{"y"}},
        infer_grouped_swiglu},
+      {Op::kGroupedLinearSwiglu,
+       "grouped_linear_swiglu",
+       {{"x"},
+        {"weight"},
+        {"input_scale", true},
+        {"weight_scale", true},
+        {"offsets"},
+        {"output_scale"}},
+       {{"y"}},
+       infer_grouped_linear_swiglu},
       {Op::kCombine, "combine", {{"x"}, {"rows"}, {"weights"}}, {{"y"}}, infer_combine},
   };
 }

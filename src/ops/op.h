@@ -42,9 +42,10 @@ enum class Op : uint8_t {
   kGroupedLinear,
   kGroupedQuantize,
   kGroupedSwiglu,
+  kGroupedLinearSwiglu,
   kCombine,
 };
-inline constexpr int kOpCount = 26;
+inline constexpr int kOpCount = 27;
 
 // Whether the op moves data between ranks.
 constexpr bool is_communication(Op op) {
@@ -59,7 +60,7 @@ struct RmsNormParams {  // rms_norm, add_rms_norm
   float epsilon = 1e-5f;
 };
 
-struct LinearParams {  // linear, linear_swiglu, grouped_linear
+struct LinearParams {  // linear, linear_swiglu, grouped_linear, grouped_linear_swiglu
   // Rows of the weight that share one weight scale, in order; empty means a single segment.
   std::vector<int64_t> segment_rows;
   // Elements of the weight that share a scale where not whole segments do: weight_scale is then

@@ -93,6 +93,7 @@ OpParams params_from(Op op, const JsonObject& object) {
     case Op::kLinear:
     case Op::kLinearSwiglu:
     case Op::kGroupedLinear:
+    case Op::kGroupedLinearSwiglu:
       return LinearParams{
           .segment_rows = object.required("segment_rows").as_ints(kSize),
           .block_rows = object.optional_int("block_rows", {0, kSize.max}).value_or(0),

@@ -48,7 +48,7 @@ class Calibration {
         program_, first_candidates(program_, registry, maxima_, device), maxima_, device);
     buffers_ = std::make_unique<StepBuffers>(maxima_, device_);
     buffers_->bind_to(*interpreter_);
-    observer_ = std::make_unique<TensorObserver>(device, kernels_, program_.calls.size());
+    observer_ = std::make_unique<TensorObserver>(device, kernels_, most_observations());
     budget_ = std::make_unique<SpillBudget>(hidden_state_budget());
   }
 
@@ -97,6 +97,14 @@ class Calibration {
       raise_maxima(group.sizes);
       groups_.push_back(std::move(group));
     }
+  }
+
+  // Of one group's run: a tensor a linear, those of each expert apart, and keys and values.
+  size_t most_observations() const {
+    int64_t most = 0;
+    for (const Call& call : program_.calls)
+      most += call.op == Op::kGroupedLinear ? program_.tensor(call.inputs[1]).shape[0].value : 2;
+    return static_cast<size_t>(most);
   }
 
   void raise_maxima(const SymbolValues& sizes) {
@@ -232,8 +240,20 @@ class Calibration {
     if (options_.observer) options_.observer(call, operands);
   }
 
+  // Where experts' rows begin, as the host can read it until the next call. Waits for the device.
+  TensorView offsets_on_host(const TensorView& offsets) {
+    if (offsets_bytes_ < offsets.bytes()) {
+      offsets_bytes_ = offsets.bytes();
+      offsets_ = device_.allocate_staging(offsets_bytes_);
+    }
+    device_.download(offsets_.get(), offsets.data, offsets.bytes());
+    device_.synchronize();
+    return TensorView(offsets_.get(), offsets.dtype, offsets.shape);
+  }
+
   // Every expert's rows by themselves; an expert without any leaves empty statistics.
-  void observe_experts(const Group& group, const Call& call, const GroupedLinearArgs& args) {
+  void observe_experts(const Group& group, const Call& call, GroupedLinearArgs args) {
+    args.offsets = offsets_on_host(args.offsets);
     const std::vector<std::string> modules = checkpoint_names(call.module, args.experts());
     for (int64_t expert = 0; expert < args.experts(); ++expert) {
       const std::string& module = modules[static_cast<size_t>(expert)];
@@ -309,6 +329,8 @@ class Calibration {
   CalibrationStatistics statistics_;
   TensorId last_input_ = kNoTensor;
   std::vector<Observation> observations_;  // of the group that runs
+  std::shared_ptr<std::byte[]> offsets_;   // of experts' rows, on the host
+  int64_t offsets_bytes_ = 0;
 };
 
 }  // namespace

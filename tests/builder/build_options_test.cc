@@ -102,16 +102,22 @@ void expect_swiglu_refusals(const PluginConfig& plugins, const std::string& flag
   options.plugin_config.norm_quant_fusion = true;
   options.dtype = "float32";
   EXPECT_THAT(unsupported_options(options, facts), HasSubstr("needs bfloat16 activations"));
-  options.dtype = "bfloat16";
-  ModelConfig experts = tiny_config();
-  experts.num_experts = 4;
-  EXPECT_THROW(check_build_options(options, experts, facts), Error);
 }
 
 TEST(BuildOptions, SwigluPluginsNeedHopperAndRoundedHalves) {
   expect_swiglu_refusals({.gemm_swiglu_plugin = "fp8"}, "--gemm_swiglu_plugin");
   expect_swiglu_refusals({.low_latency_gemm_swiglu_plugin = "fp8"},
                          "--low_latency_gemm_swiglu_plugin");
+}
+
+TEST(BuildOptions, ExpertsHaveOneSwigluPlugin) {
+  ModelConfig experts = tiny_config();
+  experts.num_experts = 4;
+  BuildConfig options = {.device = "cuda", .plugin_config = {.gemm_swiglu_plugin = "fp8"}};
+  options.dtype = "bfloat16";
+  EXPECT_TRUE(check_build_options(options, experts, kFp8).empty());
+  options.plugin_config = {.low_latency_gemm_swiglu_plugin = "fp8"};
+  EXPECT_THROW(check_build_options(options, experts, kFp8), Error);
 }
 
 TEST(BuildOptions, Fp8AttentionIsRefusedWhereItsKernelCannotRun) {

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "builder/draft_support.h"
+#include "model/tiny_moe.h"
 
 namespace octavo {
 namespace {
@@ -190,8 +191,7 @@ void take_no_time(const Operands&, const LaunchContext&) {}
 
 // Measured on the host, whose linear and SwiGLU of this size take less than 2 ms and more than
 // nothing.
-TEST(Build, ABucketHasACompetingFusionWhereItIsFaster) {
-  const ModelDir model = tiny_model(fp8_with_kv_cache());
+void expect_fused_where_faster(const ModelDir& model, Op swiglu_op, Op fused_op) {
   const BuildConfig config{.device = "cuda",
                            .dtype = "bfloat16",
                            .max_num_tokens = 64,
@@ -201,18 +201,24 @@ TEST(Build, ABucketHasACompetingFusionWhereItIsFaster) {
   for (const bool quick : {true, false}) {
     std::vector<Kernel> kernels(cpu_registry().all().begin(), cpu_registry().all().end());
     for (Kernel& kernel : kernels) {
-      if (kernel.op == Op::kLinearSwiglu) kernel.run = quick ? take_no_time : take_long;
+      if (kernel.op == fused_op) kernel.run = quick ? take_no_time : take_long;
     }
     KernelRegistry registry;
     registry.add(kernels);
     const Blueprint blueprint = make_blueprint(model, config, registry, &device);
     for (const Plan& plan : blueprint.plans) {
-      EXPECT_EQ(calls_of(plan.program, Op::kLinearSwiglu).empty(), !quick);
-      EXPECT_EQ(calls_of(plan.program, Op::kSwiglu).empty(), quick);
+      EXPECT_EQ(calls_of(plan.program, fused_op).empty(), !quick);
+      EXPECT_EQ(calls_of(plan.program, swiglu_op).empty(), quick);
     }
     const Blueprint unmeasured = make_blueprint(model, config, fake_cuda_registry());
-    EXPECT_TRUE(calls_of(unmeasured.plans.back().program, Op::kLinearSwiglu).empty());
+    EXPECT_TRUE(calls_of(unmeasured.plans.back().program, fused_op).empty());
   }
+}
+
+TEST(Build, ABucketHasACompetingFusionWhereItIsFaster) {
+  expect_fused_where_faster(tiny_model(fp8_with_kv_cache()), Op::kSwiglu, Op::kLinearSwiglu);
+  expect_fused_where_faster(tiny_moe(fp8_with_kv_cache()), Op::kGroupedSwiglu,
+                            Op::kGroupedLinearSwiglu);
 }
 
 Verdict of_few_rows(const Problem& problem) {

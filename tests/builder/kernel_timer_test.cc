@@ -61,6 +61,25 @@ Problem linear(int64_t rows) {
   return problem;
 }
 
+// Experts' rows as a kernel finds them.
+std::vector<int32_t> seen_offsets;
+void see_offsets(const Operands& operands, const LaunchContext&) {
+  const TensorView& offsets = operands.inputs[4];
+  seen_offsets.assign(offsets.as<int32_t>(), offsets.as<int32_t>() + offsets.rows());
+}
+const Kernel kOfExperts = {"of_experts", Op::kGroupedLinear, {}, any, nullptr, see_offsets};
+
+Problem grouped_linear(int64_t rows) {
+  Problem problem{.op = Op::kGroupedLinear, .params = LinearParams{}};
+  problem.inputs = {{{rows, 16}, DType::kBF16, true},
+                    {{4, 64, 16}, DType::kBF16, true},
+                    {},
+                    {},
+                    {{5}, DType::kI32, true}};
+  problem.outputs = {{{rows, 64}, DType::kBF16, true}};
+  return problem;
+}
+
 class KernelTimerTest : public testing::Test {
  protected:
   ThreadPool pool_{1};
@@ -128,6 +147,32 @@ TEST(FloorUs, CountsBothRowsOfAByteOfFourBitCodes) {
   EXPECT_DOUBLE_EQ(floor_us(problem, products), 2.0 * 3 * 128 * 16);  // half that rate in 16 bits
   const DeviceProperties memory{.bytes_per_s = 1e6, .fp8_flop_per_s = 1e12};
   EXPECT_DOUBLE_EQ(floor_us(problem, memory), 3 * 16 * 2 + 64 * 16 + 4 + 2 * 4 + 3 * 64 * 2);
+}
+
+TEST_F(KernelTimerTest, RowsFallToExpertsEvenly) {
+  const Kernel* candidates[] = {&kOfExperts};
+  EXPECT_TRUE(KernelTimer::measures(grouped_linear(10)));
+  ASSERT_EQ(timer_.time(grouped_linear(10), candidates).size(), 1u);
+  EXPECT_EQ(seen_offsets, (std::vector<int32_t>{0, 2, 5, 7, 10}));
+  Problem fused = grouped_linear(6);
+  fused.op = Op::kGroupedLinearSwiglu;
+  fused.inputs.push_back({{4}, DType::kF32, true});
+  EXPECT_TRUE(KernelTimer::measures(fused));
+  timer_.time(fused, candidates);
+  EXPECT_EQ(seen_offsets, (std::vector<int32_t>{0, 1, 3, 4, 6}));
+  timer_.time(grouped_linear(2), candidates);
+  EXPECT_EQ(seen_offsets, (std::vector<int32_t>{0, 0, 1, 1, 2}));
+}
+
+// Two rows read two of four experts; many rows are bound by the products of all.
+TEST(FloorUs, CountsTheExpertsThatHaveRows) {
+  DeviceProperties device;
+  device.bytes_per_s = 1e6;  // a byte a microsecond
+  const double others = 5 * 4 + 2 * 16 * 2 + 2 * 64 * 2;
+  EXPECT_DOUBLE_EQ(floor_us(grouped_linear(2), device), 2 * 64 * 16 * 2 + others);
+  device.bytes_per_s = 1e12;
+  device.fp8_flop_per_s = 2e6;  // of bfloat16 half as many
+  EXPECT_DOUBLE_EQ(floor_us(grouped_linear(10), device), 2.0 * 10 * 64 * 16);
 }
 
 }  // namespace

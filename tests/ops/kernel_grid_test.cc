@@ -10,6 +10,7 @@
 #include "block_linear_cases.h"
 #include "cache_cases.h"
 #include "elementwise_cases.h"
+#include "grouped_linear_swiglu_cases.h"
 #include "linear_cases.h"
 #include "linear_swiglu_cases.h"
 
@@ -73,6 +74,8 @@ std::vector<OpCase> make_cases(Op op) {
     case Op::kGroupedQuantize:
     case Op::kGroupedSwiglu:
       return grouped_codes_cases(op);
+    case Op::kGroupedLinearSwiglu:
+      return grouped_linear_swiglu_cases();
     case Op::kCombine:
       return combine_cases();
     case Op::kAllReduce:

@@ -83,6 +83,13 @@ CallSpec good_composed(Op op) {
               {},
               {copies_of(256), copies_of(256), scale(8), offsets},
               {copies_of(256, DType::kE4M3)}};
+    case Op::kGroupedLinearSwiglu:
+      return {op,
+              LinearParams{{64, 64}},
+              {copies_of(256, DType::kE4M3),
+               tensor({Dim::constant(8), Dim::constant(128), Dim::constant(256)}, DType::kE4M3),
+               scale(8), scale(16), offsets, scale(8)},
+              {copies_of(64, DType::kE4M3)}};
     case Op::kCombine:
       return {op, {}, {copies_of(256), choices, rows_of(2, DType::kF32)}, {rows_of(256)}};
     default:
@@ -229,7 +236,7 @@ TEST(OpTest, EveryOperandIsChecked) {
 TEST(OpTest, ParamsMustBeOfTheOp) {
   for (const Op op : {Op::kRmsNorm, Op::kAddRmsNorm, Op::kLinear, Op::kRope, Op::kRopeKvAppend,
                       Op::kAttention, Op::kAllReduceAddRmsNorm, Op::kRoute, Op::kPermute,
-                      Op::kGroupedLinear, Op::kLinearSwiglu}) {
+                      Op::kGroupedLinear, Op::kLinearSwiglu, Op::kGroupedLinearSwiglu}) {
     CallSpec call = good(op);
     call.params = {};
     EXPECT_EQ(message_of(call), fmt::format("[{}] params: wrong kind", to_string(op)));
@@ -261,6 +268,16 @@ const std::vector<BadCall> kBadCalls = {
      "[grouped_linear] weight_scale: expected [16] float32, got [8] float32"},
     {Op::kGroupedLinear, [](CallSpec& c) { c.inputs[4] = vector_of(8, DType::kI32); },
      "[grouped_linear] weight: expected [7, out, 256], got [8, 128, 256] float8_e4m3"},
+    {Op::kGroupedLinearSwiglu, [](CallSpec& c) { c.inputs[5] = scale(); },
+     "[grouped_linear_swiglu] output_scale: expected [8] float32, got [1] float32"},
+    {Op::kGroupedLinearSwiglu,
+     [](CallSpec& c) {
+       c.inputs[2] = tensor({Dim::tokens_top_k(2), Dim::constant(1)}, DType::kF32);
+     },
+     "[grouped_linear_swiglu] weight: expected static scales of the input and of each segment, got "
+     "[8, 128, 256] float8_e4m3"},
+    {Op::kGroupedLinearSwiglu, [](CallSpec& c) { c.outputs[0] = copies_of(64); },
+     "[grouped_linear_swiglu] y: expected float8_e4m3, got bfloat16"},
     {Op::kGroupedQuantize, [](CallSpec& c) { c.outputs[0].dtype = DType::kBF16; },
      "[grouped_quantize] y: expected float8_e4m3, got bfloat16"},
     {Op::kEmbedding, [](CallSpec& c) { c.inputs[0].dtype = DType::kI64; },

@@ -39,6 +39,7 @@ constexpr Group kGroups[] = {
     {"integer", bench_integer},
     {"cublaslt", bench_cublaslt},
     {"schemes", bench_schemes},
+    {"moe", bench_moe},
     {"sampling", bench_sampling},
 };
 

@@ -56,7 +56,7 @@ constexpr std::array kKernels = {
 #endif
     Kernel{.name = "cpu_grouped_linear_scalar",
            .op = Op::kGroupedLinear,
-           .traits = {},
+           .traits = {.fallback = true},
            .supports = supports_linear_scalar,
            .workspace = nullptr,
            .run = run_scalar},

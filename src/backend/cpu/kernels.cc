@@ -27,6 +27,7 @@ std::vector<Kernel> make_table() {
   table.insert(table.end(), linear.begin(), linear.end());
   const std::span<const Kernel> grouped = grouped_linear_kernels();
   table.insert(table.end(), grouped.begin(), grouped.end());
+  table.push_back(kCpuGroupedLinearSwiglu);
   table.insert(table.end(), {kCpuRmsNormReference, kCpuRopeReference, kCpuSwigluReference,
                              kCpuAttentionReference});
   return table;

@@ -23,6 +23,7 @@ extern const Kernel kCpuRoute;
 extern const Kernel kCpuPermute;
 extern const Kernel kCpuGroupedQuantize;
 extern const Kernel kCpuGroupedSwiglu;
+extern const Kernel kCpuGroupedLinearSwiglu;
 extern const Kernel kCpuCombine;
 extern const Kernel kCpuAllReduce;
 extern const Kernel kCpuReduceScatter;

@@ -25,16 +25,21 @@ void choose(const float* logits, int64_t experts, int64_t top_k, int32_t* chosen
   }
 }
 
+// Rounded once: every device gives these bits.
+float exponential(float difference) {
+  return static_cast<float>(std::exp(static_cast<double>(difference)));
+}
+
 // The softmax of the chosen logits; not normalised, its denominator is that of all.
 void weigh(const float* logits, int64_t experts, bool normalize, std::span<const int32_t> chosen,
            float* weights) {
   const float largest = logits[chosen[0]];
   float sum = 0.0f;
   if (!normalize) {
-    for (int64_t e = 0; e < experts; ++e) sum += std::exp(logits[e] - largest);
+    for (int64_t e = 0; e < experts; ++e) sum += exponential(logits[e] - largest);
   }
   for (size_t i = 0; i < chosen.size(); ++i) {
-    weights[i] = std::exp(logits[chosen[i]] - largest);
+    weights[i] = exponential(logits[chosen[i]] - largest);
     if (normalize) sum += weights[i];
   }
   for (size_t i = 0; i < chosen.size(); ++i) weights[i] /= sum;

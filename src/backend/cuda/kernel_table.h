@@ -39,6 +39,18 @@ extern const Kernel kLinearIntegerSm90;
 extern const Kernel kLinearReference;
 extern const Kernel kLinearSwigluLowLatency;
 extern const Kernel kLinearSwiglu;
+extern const Kernel kGroupedLinearFewRows;
+extern const Kernel kGroupedLinearSm90;
+extern const Kernel kGroupedLinearStream;
+extern const Kernel kGroupedLinearReference;
+extern const Kernel kGroupedLinearSwigluFewRows;
+extern const Kernel kGroupedLinearSwiglu;
+// moe/
+extern const Kernel kRoute;
+extern const Kernel kPermute;
+extern const Kernel kGroupedQuantize;
+extern const Kernel kGroupedSwiglu;
+extern const Kernel kCombine;
 // comm/
 extern const Kernel kAllReduce;
 extern const Kernel kReduceScatter;

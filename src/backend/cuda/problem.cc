@@ -20,6 +20,13 @@ Verdict check_activations(const Problem& problem, std::initializer_list<int> sam
   return Verdict::yes();
 }
 
+Verdict first_no(std::initializer_list<Verdict> verdicts) {
+  for (const Verdict& verdict : verdicts) {
+    if (!verdict.supported) return verdict;
+  }
+  return Verdict::yes();
+}
+
 bool rows_aligned(const TensorView& view, int64_t elements) {
   const int64_t bytes = std::min<int64_t>(16, elements * size_of(view.dtype));
   // A vector is one row, and so is a matrix of one.

@@ -18,6 +18,9 @@ inline bool is_activation(DType dtype) { return dtype == DType::kF32 || dtype ==
 // The inputs at `same` have one activation type, and the last output that type or E4M3.
 Verdict check_activations(const Problem& problem, std::initializer_list<int> same);
 
+// The first verdict that is a no, else yes.
+Verdict first_no(std::initializer_list<Verdict> verdicts);
+
 // Every row starts on a multiple of `elements` elements and of min(16, their bytes) bytes.
 bool rows_aligned(const TensorView& view, int64_t elements);
 

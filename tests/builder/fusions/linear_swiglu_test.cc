@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "builder/draft_support.h"
+#include "model/tiny_moe.h"
 
 namespace octavo {
 namespace {
@@ -27,6 +28,23 @@ TEST(LinearSwiglu, FusesEveryLayerAndKeepsTheLogits) {
   ASSERT_EQ(fused.size(), layers);
   EXPECT_EQ(fused.front()->role, Role::kGateUp);
   EXPECT_EQ(std::get<LinearParams>(fused.front()->params).segment_rows.size(), 2u);
+  remove_dead_tensors(draft.program);
+  validate(draft.program);
+  EXPECT_EQ(logits_of(draft, *model.weights), before);
+}
+
+TEST(LinearSwiglu, FusesExpertsAndKeepsTheLogits) {
+  const ModelDir model = tiny_moe(fp8_with_kv_cache());
+  Draft draft = draft_program(model, kSixteenBit);
+  fuse_gate_up(draft);
+  fuse_grouped_swiglu(draft);
+  const std::vector<float> before = logits_of(draft, *model.weights);
+  const size_t layers = calls_of(draft.program, Op::kGroupedSwiglu).size();
+  ASSERT_GT(layers, 0u);
+  fuse_linear_swiglu(draft);
+  EXPECT_TRUE(calls_of(draft.program, Op::kGroupedSwiglu).empty());
+  EXPECT_EQ(calls_of(draft.program, Op::kGroupedLinearSwiglu).size(), layers);
+  EXPECT_EQ(calls_of(draft.program, Op::kGroupedLinear).size(), layers);  // of down
   remove_dead_tensors(draft.program);
   validate(draft.program);
   EXPECT_EQ(logits_of(draft, *model.weights), before);

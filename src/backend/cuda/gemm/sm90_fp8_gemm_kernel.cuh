@@ -36,7 +36,8 @@ __device__ __forceinline__ int segment_of(const LargeGemm& gemm, int row) {
 
 template <typename Cut>
 __device__ __forceinline__ TileScales tile_scales(const LargeGemm& gemm, const Shared<Cut>& shared,
-                                                  const Tile& tile) {
+                                                  const typename Cut::Tile& tile) {
+  const float* own = shared.scale + of_experts_before<Cut>(tile, gemm.segments);
   TileScales scales;
   scales.whole = gemm.bias == nullptr;
 #pragma unroll
@@ -45,7 +46,7 @@ __device__ __forceinline__ TileScales tile_scales(const LargeGemm& gemm, const S
     const int first = min(first_row<Cut>(gemm.n, tile, half), end - 1);
     const int segment = segment_of(gemm, first);
     scales.whole &= segment == segment_of(gemm, min(first + Cut::kHalf, end) - 1);
-    scales.half[half] = shared.scale[segment];
+    scales.half[half] = own[segment];
   }
   return scales;
 }
@@ -72,6 +73,9 @@ __device__ __forceinline__ float row_scale(const LargeGemm& gemm, int row) {
 
 template <typename Cut>
 struct Consumer {
+  using Tile = typename Cut::Tile;
+  using Tiles = typename Cut::Tiles;
+
   const LargeGemm& gemm;
   const Tiles& tiles;
   Shared<Cut>& shared;
@@ -122,7 +126,8 @@ struct Consumer {
     for (int j = 0; j < Cut::kEights; ++j) {
       const int first = first_row<Cut>(gemm.n, tile, j / (Cut::kEights / 2));
       const int eight = first + j % (Cut::kEights / 2) * 8;
-      const float scale = shared.scale[segment_of(gemm, eight)];
+      const float scale =
+          shared.scale[of_experts_before<Cut>(tile, gemm.segments) + segment_of(gemm, eight)];
       const float2 bias = pair_bias(gemm, eight, lane() % 4 * 2);
 #pragma unroll
       for (int i = 0; i < 2; ++i)
@@ -202,7 +207,7 @@ struct Consumer {
     auto* y = static_cast<uint8_t*>(gemm.y) + (token * gemm.y_stride + column) * Cut::kElementBytes;
 #pragma unroll
     for (int i = 0; i < Cut::kAccesses; ++i) {
-      if (token + i * (32 / kChunks) < gemm.m && column < columns)
+      if (token + i * (32 / kChunks) < last_token<Cut>(gemm, tile) && column < columns)
         *reinterpret_cast<uint4*>(y) = rows[i];
       y += 32 / kChunks * gemm.y_stride * Cut::kElementBytes;
     }
@@ -215,6 +220,15 @@ struct Consumer {
       const auto& low = outputs[kPiece * (Cut::kPieceColumns / 8) + j];
       const auto& high = outputs[kPiece * (Cut::kPieceColumns / 8) + j + 1];
       device::store_tiles(staged(lane() % 16, j + lane() / 16), low[0], low[1], high[0], high[1]);
+    }
+  }
+
+  // Of the tile's outputs.
+  __device__ __forceinline__ float inverse_of([[maybe_unused]] const Tile& tile) const {
+    if constexpr (Cut::kExperts) {
+      return shared.scale[tiles.experts * gemm.segments + tile.expert];
+    } else {
+      return inverse;
     }
   }
 
@@ -232,14 +246,14 @@ struct Consumer {
   }
 
   template <int kPiece>
-  __device__ __forceinline__ void stage_swiglu(const Outputs& outputs) const {
+  __device__ __forceinline__ void stage_swiglu(const Outputs& outputs, float of_tile) const {
 #pragma unroll
     for (int i = 0; i < Cut::kPieceColumns / 8; ++i) {
       const int eight = kPiece * (Cut::kPieceColumns / 8) + i;
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         const uint32_t codes =
-            swiglu_codes(outputs[eight][half], outputs[eight + Cut::kEights / 2][half], inverse);
+            swiglu_codes(outputs[eight][half], outputs[eight + Cut::kEights / 2][half], of_tile);
         const uint32_t to = staged(lane() / 4 + 8 * half, i / 2) + i % 2 * 8 + lane() % 4 * 2;
         device::store_shared_2(to, static_cast<uint16_t>(codes));
       }
@@ -247,11 +261,11 @@ struct Consumer {
   }
 
   // One piece, to shared memory.
-  __device__ __forceinline__ void stage(int piece, const Outputs& outputs) const {
+  __device__ __forceinline__ void stage(int piece, const Outputs& outputs, const Tile& tile) const {
     const auto one = [&]<int kPiece>(std::integral_constant<int, kPiece>) {
       if (piece != kPiece) return;
       if constexpr (Cut::kSwiglu) {
-        stage_swiglu<kPiece>(outputs);
+        stage_swiglu<kPiece>(outputs, inverse_of(tile));
       } else {
         stage_bf16<kPiece>(outputs);
       }
@@ -309,6 +323,19 @@ struct Consumer {
     }
   }
 
+  // Rows of no expert, which come last.
+  __device__ void clear_rest() const {
+    const int first = tiles.offsets[tiles.experts];
+    const int64_t stride = gemm.y_stride * Cut::kElementBytes;
+    const int pieces = gemm.n / (Cut::kSwiglu ? 2 : 1) * Cut::kElementBytes / 16;
+    const int64_t count = static_cast<int64_t>(gemm.m - first) * pieces;
+    for (int64_t i = static_cast<int64_t>(blockIdx.x) * kConsumers + threadIdx.x; i < count;
+         i += static_cast<int64_t>(gridDim.x) * kConsumers) {
+      auto* row = static_cast<uint8_t*>(gemm.y) + (first + i / pieces) * stride;
+      *reinterpret_cast<uint4*>(row + i % pieces * 16) = make_uint4(0, 0, 0, 0);
+    }
+  }
+
   __device__ void run() const {
     const int clusters = static_cast<int>(gridDim.x) / kCluster;
     device::RingPosition at;
@@ -319,7 +346,7 @@ struct Consumer {
     const auto step_before = [&](const Rows& rows) {
       if (is_staged) store_rows(rows, before, piece - 1);
       is_staged = piece < Cut::kPieces;
-      if (is_staged) stage(piece++, outputs);
+      if (is_staged) stage(piece++, outputs, before);
     };
     const auto finish_before = [&] {
 #pragma unroll 1
@@ -331,9 +358,9 @@ struct Consumer {
     };
     [[maybe_unused]] int scales_of_tile = 0;  // which of the column scales they are
     device::wait_for_dependencies();
+    const auto count = counter_of<Cut>(tiles);
 #pragma unroll 1
-    for (int index = static_cast<int>(blockIdx.x) / kCluster; index < tiles.count();
-         index += clusters) {
+    for (int index = static_cast<int>(blockIdx.x) / kCluster; index < count(); index += clusters) {
       Sums sums;
       if constexpr (Cut::kScaling == Scaling::kBlocks) {
         const Tile tile = tile_at<Cut>(tiles, index);
@@ -392,12 +419,14 @@ struct Consumer {
       piece = 0;
     }
     finish_before();
+    if constexpr (Cut::kExperts) clear_rest();
   }
 };
 
 template <typename Cut>
 __global__ void __launch_bounds__(kThreads, 1)
-    large_gemm_kernel(const __grid_constant__ LargeGemm gemm, const __grid_constant__ Tiles tiles,
+    large_gemm_kernel(const __grid_constant__ LargeGemm gemm,
+                      const __grid_constant__ typename Cut::Tiles tiles,
                       const __grid_constant__ CUtensorMap x_map,
                       const __grid_constant__ CUtensorMap weight_map) {
   extern __shared__ __align__(1024) uint8_t memory[];
@@ -410,12 +439,19 @@ __global__ void __launch_bounds__(kThreads, 1)
     }
     device::publish_barriers();
   }
-  if (Cut::kScaling == Scaling::kSegments && static_cast<int>(threadIdx.x) < gemm.segments)
+  if constexpr (Cut::kExperts) {
+    for (int i = threadIdx.x; i < tiles.experts * gemm.segments; i += kThreads)
+      shared.scale[i] = gemm.input_scale[i / gemm.segments] * gemm.weight_scale[i];
+    for (int i = threadIdx.x; Cut::kSwiglu && i < tiles.experts; i += kThreads)
+      shared.scale[tiles.experts * gemm.segments + i] =
+          device::inverse_scale(gemm.output_scale + i);
+  } else if (Cut::kScaling == Scaling::kSegments && static_cast<int>(threadIdx.x) < gemm.segments)
     shared.scale[threadIdx.x] = *gemm.input_scale * gemm.weight_scale[threadIdx.x];
   device::cluster_sync();  // the other CTA's barriers are there too
   if (threadIdx.x < kConsumers) {
     device::take_registers<kConsumerRegisters>();
-    const float inverse = Cut::kSwiglu ? device::inverse_scale(gemm.output_scale) : 0.0f;
+    const float inverse =
+        Cut::kSwiglu && !Cut::kExperts ? device::inverse_scale(gemm.output_scale) : 0.0f;
     Consumer<Cut>{gemm, tiles, shared, inverse}.run();
   } else {
     device::give_up_registers<kProducerRegisters>();
