@@ -72,4 +72,16 @@ std::vector<std::shared_ptr<Communicator>> open_comms(
   return open_peer_group(devices, {.tp_size = config.tp_size, .pp_size = config.pp_size});
 }
 
+std::unique_ptr<GroupTimer> open_group_timer(const BuildConfig& resolved, ThreadPool& pool) {
+  const int64_t ranks = resolved.tp_size * resolved.pp_size;
+  if (resolved.device != "cuda" || resolved.tp_size == 1 || !resolved.plugin_config.reduce_fusion ||
+      ranks > std::ssize(cuda_devices()))
+    return nullptr;
+  const auto devices = open_devices(resolved.device, pool, resolved.tp_size);
+  const auto comms = open_comms(devices, {.tp_size = resolved.tp_size});
+  std::vector<GroupTimer::Rank> stage;
+  for (size_t i = 0; i < devices.size(); ++i) stage.push_back({devices[i], comms[i]});
+  return std::make_unique<GroupTimer>(std::move(stage));
+}
+
 }  // namespace octavo

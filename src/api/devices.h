@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "builder/group_timer.h"
 #include "comm/comm.h"
 #include "core/device.h"
+#include "octavo/config.h"
 #include "program/engine_image.h"
 
 namespace octavo {
@@ -30,5 +32,9 @@ std::vector<std::shared_ptr<Device>> open_devices(const std::string& resolved, T
 // ranks of the host, and for one that runs alone.
 std::vector<std::shared_ptr<Communicator>> open_comms(
     std::span<const std::shared_ptr<Device>> devices, const EngineConfig& config);
+
+// What measures the sums of ranks with a norm behind them on the devices of one stage; null where
+// nothing of them is chosen: on the host, without --reduce_fusion, or with fewer GPUs than ranks.
+std::unique_ptr<GroupTimer> open_group_timer(const BuildConfig& resolved, ThreadPool& pool);
 
 }  // namespace octavo

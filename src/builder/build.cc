@@ -30,8 +30,12 @@ struct BuildTarget {
   bool deterministic = false;  // batch-invariant kernels only
   PluginConfig plugins;
   KernelTimer* timer = nullptr;  // null: candidates are ranked, not measured
-  bool competing = false;        // fusions compete with the calls that they replace
+  GroupTimer* group = nullptr;   // null: so are those of calls between ranks
+  bool competing = false;        // fusions of a rank's own calls compete with those
 
+  bool measures_on_all(const Problem& problem) const {
+    return group != nullptr && GroupTimer::measures(problem);
+  }
   bool measures(const Problem& problem) const {
     return timer != nullptr &&
            (KernelTimer::measures(problem) ||
@@ -133,6 +137,8 @@ KernelTime choose_kernel(const Problem& problem, const KernelRegistry& registry,
   if (target.deterministic)
     std::erase_if(candidates, [](const Kernel* k) { return !k->traits.batch_invariant; });
   drop_plugins(candidates, problem, target);
+  if (target.measures_on_all(problem) && !candidates.empty())
+    return target.group->time(problem, candidates).front();
   if (target.measures(problem)) {
     const std::vector<KernelTime>& times = target.timer->time(problem, candidates);
     if (!times.empty()) return times.front();
@@ -182,10 +188,12 @@ Plan make_plan(const Program& program, Plan bucket, const EngineConfig& config,
   return bucket;
 }
 
-// The time of the calls that were measured; infinite where one of them could not be.
-double measured_us(const Plan& plan, const BuildTarget& target) {
+// The time of the calls that were measured, or of those between ranks alone: infinite where one of
+// them could not be.
+double measured_us(const Plan& plan, const BuildTarget& target, bool between_ranks) {
   double sum = 0;
   for (size_t i = 0; i < plan.kernel_us.size(); ++i) {
+    if (between_ranks && !is_communication(plan.program.calls[i].op)) continue;
     if (plan.kernel_us[i] == 0 && target.measures({.op = plan.program.calls[i].op}))
       return std::numeric_limits<double>::infinity();
     sum += plan.kernel_us[i];
@@ -198,16 +206,18 @@ Plan best_plan(const Program& program, std::span<const Fusion> competing, const 
                const EngineConfig& config, const KernelRegistry& registry,
                const BuildTarget& target) {
   Plan best = make_plan(program, bucket, config, registry, target);
-  if (target.timer == nullptr) return best;
   for (const Fusion& fusion : competing) {
+    if (fusion.between_ranks ? target.group == nullptr : target.timer == nullptr) continue;
     Draft fused{.program = best.program};
     fusion.apply(fused);
-    if (fused.program.calls.size() == best.program.calls.size()) continue;  // nothing to fuse
+    if (to_string(fused.program) == to_string(best.program)) continue;  // nothing to fuse
     remove_dead_tensors(fused.program);
     validate(fused.program);
     try {
       Plan plan = make_plan(fused.program, bucket, config, registry, target);
-      if (measured_us(plan, target) < measured_us(best, target)) best = std::move(plan);
+      if (measured_us(plan, target, fusion.between_ranks) <
+          measured_us(best, target, fusion.between_ranks))
+        best = std::move(plan);
     } catch (const Error& error) {
       if (error.category() != ErrorCategory::kUnsupported) throw;  // no kernel for it: unfused
     }
@@ -294,7 +304,7 @@ Draft draft_program(const ModelDir& model, const BuildConfig& options) {
 
 Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
                          const KernelRegistry& registry, Device* device,
-                         std::span<const Fusion> fusions, int64_t rank, KernelTimer* timer) {
+                         std::span<const Fusion> fusions, int64_t rank, const Timers& timers) {
   Blueprint blueprint{.rank = rank};
   const CheckpointFacts facts{
       .quantized = has_fp8_linear(model),
@@ -324,6 +334,7 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
   blueprint.weights = list_weights(draft);
   draft.program.literals.clear();  // from here on they are weights like any other
   std::optional<KernelTimer> own_timer;
+  KernelTimer* timer = timers.kernels;
   if (timer == nullptr && device != nullptr && device->has_graphs())
     timer = &own_timer.emplace(*device);
   if (timer != nullptr) require_memory(blueprint.weight_bytes(), *device);
@@ -332,7 +343,9 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
       .deterministic = options.deterministic,
       .plugins = options.plugin_config,
       .timer = timer,
-      .competing = !competing.empty()};
+      .group = timers.group,
+      .competing = std::ranges::any_of(competing,
+                                       [](const Fusion& fusion) { return !fusion.between_ranks; })};
   try {
     for (const Plan& bucket : token_buckets(blueprint.config, options, target.kernels.device))
       blueprint.plans.push_back(
@@ -345,13 +358,13 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
 
 std::vector<Blueprint> make_blueprints(const ModelDir& model, const BuildConfig& options,
                                        const KernelRegistry& registry, Device* device,
-                                       TuningRecords* records) {
+                                       TuningRecords* records, GroupTimer* group) {
   std::optional<KernelTimer> timer;
   if (device != nullptr && device->has_graphs()) timer.emplace(*device, records);
   std::vector<Blueprint> ranks;
   for (int64_t rank = 0; rank < options.tp_size * options.pp_size; ++rank) {
     ranks.push_back(make_blueprint(model, options, registry, device, fusion_table(), rank,
-                                   timer ? &*timer : nullptr));
+                                   {.kernels = timer ? &*timer : nullptr, .group = group}));
     if (rank > 0) ranks.back().notices.clear();
   }
   if (records != nullptr) records->save();

@@ -6,6 +6,7 @@
 
 #include "builder/build_options.h"
 #include "builder/fusion.h"
+#include "builder/group_timer.h"
 #include "builder/kernel_timer.h"
 #include "model/model_dir.h"
 #include "model/sliced_weights.h"
@@ -37,19 +38,26 @@ struct Blueprint {
   int64_t weight_bytes() const;
 };
 
-// With a `device` that has graphs, kernels are measured on it, by `timer` where one is given.
+// What measures kernels; null: a timer of the device's own, and nothing that is between ranks.
+struct Timers {
+  KernelTimer* kernels = nullptr;
+  GroupTimer* group = nullptr;
+};
+
+// With a `device` that has graphs, kernels are measured on it, by `timers` where they are given.
 // `fusions` run in their order where the options enable them; without any, the Program is its own
 // oracle.
 Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
                          const KernelRegistry& registry, Device* device = nullptr,
                          std::span<const Fusion> fusions = fusion_table(), int64_t rank = 0,
-                         KernelTimer* timer = nullptr);
+                         const Timers& timers = {});
 
 // Those of all ranks, in order; the first holds the notices. What is measured goes to `records`,
-// which are saved.
+// which are saved. Calls between ranks are measured by `group`, where there is one.
 std::vector<Blueprint> make_blueprints(const ModelDir& model, const BuildConfig& options,
                                        const KernelRegistry& registry, Device* device = nullptr,
-                                       TuningRecords* records = nullptr);
+                                       TuningRecords* records = nullptr,
+                                       GroupTimer* group = nullptr);
 
 // One weight of the blueprint as the engine stores it.
 Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source);

@@ -257,17 +257,14 @@ std::vector<std::string> check_build_options(const BuildConfig& options, const M
                           plugins.gemm_plugin == "fp8" || plugins.gemm_plugin == "bfloat16";
   if (resolved_device(options) == DeviceType::kCpu) {
     add_cpu_notices(plugins, gpu_plugin, notices);
-    if (plugins.reduce_fusion && options.tp_size > 1)
-      notices.push_back("the CPU backend runs the unfused meaning of --reduce_fusion");
+    if (plugins.reduce_fusion && options.tp_size > 1) {
+      notices.push_back(fmt::format("the CPU backend runs the unfused meaning of --reduce_fusion{}",
+                                    plugins.user_buffer ? " and --user_buffer" : ""));
+    }
   } else {
     check_swiglu_scales(plugins, facts);
     check_cuda_plugins(options, config, facts, notices);
     check_fp8_attention(options, config, facts);
-    if (plugins.user_buffer && options.tp_size > 1) {
-      notices.push_back(
-          "--user_buffer has no effect: GPUs read each other's activations where they are, and "
-          "there is no copy to leave out");
-    }
   }
   if (config.dtype == DType::kF16 && options.dtype == "auto") {
     notices.push_back("float16 weights run as bfloat16");

@@ -33,6 +33,8 @@ struct Fusion {
   // Competes with the calls that it replaces: each bucket of tokens has it where that was measured
   // to be faster. These stand at the end of the table.
   bool competes = false;
+  // What competes are calls between ranks, which are measured on all of them: all decide alike.
+  bool between_ranks = false;
 };
 
 // In the order in which they run.
@@ -45,6 +47,8 @@ void fuse_linear_swiglu(Draft& draft);  // linear of gate and up, swiglu → one
 void fuse_rope_kv_append(Draft& draft);  // rope(q), rope(k), kv_append → one call
 void fuse_add_rms_norm(Draft& draft);    // add, rms_norm → one call
 void fuse_reduce_norm(Draft& draft);     // all_reduce, add_rms_norm → one call
+void fuse_user_buffers(Draft& draft);    // all_reduce_add_rms_norm reads where x was written
+void fuse_shard_residual(Draft& draft);  // all_reduce_add_rms_norm → of each rank's rows
 void fuse_quantize(
     Draft& draft);  // rms_norm, add_rms_norm, swiglu or attention, then quantize → one call
 

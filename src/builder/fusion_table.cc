@@ -18,6 +18,9 @@ bool gemm_swiglu(const BuildConfig& options) {
          resolved_device(options) == DeviceType::kCuda;
 }
 bool reduce(const BuildConfig& options) { return options.plugin_config.reduce_fusion; }
+bool user_buffer(const BuildConfig& options) {
+  return options.plugin_config.reduce_fusion && options.plugin_config.user_buffer;
+}
 
 constexpr std::array kFusions = {
     Fusion{"qkv", always, fuse_qkv},
@@ -25,9 +28,12 @@ constexpr std::array kFusions = {
     Fusion{"rope_kv_append", always, fuse_rope_kv_append},
     Fusion{"add_rms_norm", always, fuse_add_rms_norm},
     Fusion{"reduce_norm", reduce, fuse_reduce_norm},
+    Fusion{"user_buffers", user_buffer, fuse_user_buffers},
     Fusion{"quantize", norm_quant, fuse_quantize},
     Fusion{"grouped_swiglu", norm_quant, fuse_grouped_swiglu},
     Fusion{"linear_swiglu", gemm_swiglu, fuse_linear_swiglu, /*competes=*/true},
+    Fusion{"shard_residual", reduce, fuse_shard_residual, /*competes=*/true,
+           /*between_ranks=*/true},
 };
 
 }  // namespace

@@ -23,10 +23,11 @@ struct GroupArgs {  // all_reduce, reduce_scatter, all_gather
 
 struct ReduceNormArgs {     // all_reduce_add_rms_norm
   TensorView x;             // [tokens, hidden]: this rank's part, which the call may overwrite
-  TensorView residual;      // [tokens, hidden]
+  TensorView residual;      // [tokens, hidden]; where sharded, or this rank's rows of it
   TensorView weight;        // [hidden]
   TensorView output_scale;  // [1] float32, present where y is E4M3
-  TensorView sum;           // [tokens, hidden]: of all ranks' x, rounded, and the residual
+  TensorView sum;           // [tokens, hidden]: of all ranks' x, rounded, and the residual; where
+                            // sharded [ceil(tokens / ranks), hidden]: rows beyond are left alone
   TensorView y;             // [tokens, hidden]: its norm
   const ReduceNormParams* params = nullptr;
 

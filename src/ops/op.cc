@@ -396,12 +396,18 @@ OpInfo linear_swiglu_info() {
 
 std::vector<SymbolicShape> infer_reduce_norm(Specs in, const OpParams& params) {
   const Rule rule(Op::kAllReduceAddRmsNorm, in);
-  const int64_t ranks = params_of<ReduceNormParams>(Op::kAllReduceAddRmsNorm, params).ranks;
-  rule.expect(ranks >= 1 && ranks <= kMaxRanks, 0, "1 to 1024 ranks");
-  rule.same_shape(1, rule.shape(0));
+  const auto& reduce = params_of<ReduceNormParams>(Op::kAllReduceAddRmsNorm, params);
+  rule.expect(reduce.ranks >= 1 && reduce.ranks <= kMaxRanks, 0, "1 to 1024 ranks");
   rule.floating(1);
   check_norm(rule, 2, 3);
-  return {rule.shape(0), rule.shape(0)};
+  SymbolicShape sum = rule.shape(0);
+  if (reduce.sharded) {
+    rule.expect(!sum[0].is_constant() && sum[0].divisor == 1, 0, "symbolic rows, not shared yet");
+    sum[0].divisor = reduce.ranks;
+  }
+  // The first of a chain of sharded calls reads its rows of a whole residual.
+  if (rule.shape(1) != sum) rule.same_shape(1, rule.shape(0));
+  return {sum, rule.shape(0)};
 }
 
 std::array<OpInfo, kOpCount> with_moe(std::array<OpInfo, kOpCount> infos) {

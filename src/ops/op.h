@@ -114,6 +114,10 @@ struct RecvParams {
 struct ReduceNormParams {  // all_reduce_add_rms_norm
   int64_t ranks = 1;
   float epsilon = 1e-5f;
+  bool sharded = false;  // each rank keeps the sums of ceil(rows / ranks) rows, and norms those
+  // x is written nowhere but in memory of its own (program/memory_plan.h), which no call touches
+  // again before every rank has begun a later exchange.
+  bool user_buffer = false;
 };
 
 using OpParams = std::variant<std::monostate, RmsNormParams, LinearParams, QuantizeParams,

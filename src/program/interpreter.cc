@@ -8,17 +8,20 @@ namespace octavo {
 
 ProgramMemory ProgramMemory::largest(const ProgramMemory& a, const ProgramMemory& b) {
   return {.arena_bytes = std::max(a.arena_bytes, b.arena_bytes),
-          .workspace_bytes = std::max(a.workspace_bytes, b.workspace_bytes)};
+          .workspace_bytes = std::max(a.workspace_bytes, b.workspace_bytes),
+          .user_buffer_bytes = std::max(a.user_buffer_bytes, b.user_buffer_bytes)};
 }
 
 void ProgramMemory::allocate(Device& device) {
   arena = device.allocate(arena_bytes);
   workspace = device.allocate(workspace_bytes);
+  if (user_buffer_bytes > 0) user_buffers = device.allocate(kUserBuffers * user_buffer_bytes);
 }
 
 ProgramMemory memory_needs(const Program& program, std::span<const Kernel* const> kernels,
                            const SymbolValues& maxima) {
-  ProgramMemory needs{.arena_bytes = plan_memory(program, maxima).bytes};
+  const MemoryPlan plan = plan_memory(program, maxima);
+  ProgramMemory needs{.arena_bytes = plan.bytes, .user_buffer_bytes = plan.user_buffer_bytes};
   for (size_t i = 0; i < kernels.size(); ++i) {
     if (kernels[i]->workspace == nullptr) continue;
     const Problem problem = problem_of(program, program.calls[i], maxima);
@@ -39,7 +42,8 @@ Interpreter::Interpreter(const Program& program, std::vector<const Kernel*> kern
     memory_ = memory_needs(program, kernels_, maxima);
     memory_.allocate(device);
   }
-  OCTAVO_CHECK(plan_.bytes <= memory_.arena_bytes);
+  OCTAVO_CHECK(plan_.bytes <= memory_.arena_bytes &&
+               plan_.user_buffer_bytes <= memory_.user_buffer_bytes);
   bound_.resize(program.tensors.size());
 }
 
@@ -63,6 +67,9 @@ TensorView Interpreter::view(TensorId id, const SymbolValues& sizes) const {
     bound.shape = shape;
     return bound;
   }
+  if (const int buffer = plan_.user_buffers[static_cast<size_t>(id)]; buffer >= 0)
+    return TensorView(memory_.user_buffers.get() + buffer * memory_.user_buffer_bytes, tensor.dtype,
+                      shape);
   if (tensor.base == kNoTensor) {
     std::byte* data = memory_.arena.get() + plan_.offsets[static_cast<size_t>(id)];
     return TensorView(data, tensor.dtype, shape);

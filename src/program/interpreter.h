@@ -20,8 +20,12 @@ using CallObserver = std::function<void(const Call& call, const Operands& operan
 struct ProgramMemory {
   std::shared_ptr<std::byte[]> arena;  // of activations
   std::shared_ptr<std::byte[]> workspace;
+  std::shared_ptr<std::byte[]> user_buffers;  // all of them, which other ranks read
   int64_t arena_bytes = 0;
   int64_t workspace_bytes = 0;
+  int64_t user_buffer_bytes = 0;  // of one: at the same places for all who share the memory
+
+  int64_t bytes() const { return arena_bytes + workspace_bytes + kUserBuffers * user_buffer_bytes; }
 
   // Enough for both.
   static ProgramMemory largest(const ProgramMemory& a, const ProgramMemory& b);

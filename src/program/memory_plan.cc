@@ -57,15 +57,44 @@ std::vector<Lifetime> lifetimes(const Program& program) {
   return lives;
 }
 
+std::vector<int> user_buffer_calls(const Program& program) {
+  std::vector<int> calls;
+  for (size_t i = 0; i < program.calls.size(); ++i) {
+    const auto* params = std::get_if<ReduceNormParams>(&program.calls[i].params);
+    if (params != nullptr && params->user_buffer) calls.push_back(static_cast<int>(i));
+  }
+  return calls;
+}
+
+namespace {
+
+// User buffers go in turns from call to call.
+void place_user_buffers(const Program& program, const SymbolValues& maxima, MemoryPlan& plan) {
+  plan.user_buffers.assign(program.tensors.size(), -1);
+  int8_t next = 0;
+  for (const int call : user_buffer_calls(program)) {
+    const TensorId x = program.calls[static_cast<size_t>(call)].inputs[0];
+    const ProgramTensor& tensor = program.tensor(x);
+    const int64_t bytes = evaluate(tensor.shape, maxima).elements() * size_of(tensor.dtype);
+    plan.user_buffers[static_cast<size_t>(x)] = next;
+    plan.user_buffer_bytes = std::max(plan.user_buffer_bytes, round_up(bytes, kAlignment));
+    next = static_cast<int8_t>((next + 1) % kUserBuffers);
+  }
+}
+
+}  // namespace
+
 MemoryPlan plan_memory(const Program& program, const SymbolValues& maxima) {
   const std::vector<Lifetime> lives = lifetimes(program);
   MemoryPlan plan;
   plan.offsets.assign(program.tensors.size(), -1);
+  place_user_buffers(program, maxima, plan);
   std::vector<Placed> placed;
   for (size_t i = 0; i < program.tensors.size(); ++i) {
     const ProgramTensor& tensor = program.tensors[i];
     if (tensor.kind != TensorKind::kActivation || tensor.base != kNoTensor || lives[i].first < 0)
       continue;
+    if (plan.user_buffers[i] >= 0) continue;
     const int64_t bytes =
         round_up(evaluate(tensor.shape, maxima).elements() * size_of(tensor.dtype), kAlignment);
     plan.offsets[i] = first_fit(placed, std::max(bytes, kAlignment), lives[i]);

@@ -79,7 +79,10 @@ json params_json(const OpParams& params) {
   if (const auto* group = std::get_if<GroupParams>(&params))
     return {{"ranks", group->ranks}, {"by_rows", group->by_rows}};
   if (const auto* norm = std::get_if<ReduceNormParams>(&params))
-    return {{"ranks", norm->ranks}, {"epsilon", norm->epsilon}};
+    return {{"ranks", norm->ranks},
+            {"epsilon", norm->epsilon},
+            {"sharded", norm->sharded},
+            {"user_buffer", norm->user_buffer}};
   if (const auto* recv = std::get_if<RecvParams>(&params)) return {{"columns", recv->columns}};
   return json::object();
 }
@@ -129,7 +132,9 @@ OpParams params_from(Op op, const JsonObject& object) {
     case Op::kAllReduceAddRmsNorm:
       return ReduceNormParams{
           .ranks = object.required_int("ranks", {1, 1024}),
-          .epsilon = static_cast<float>(object.required_float("epsilon", {0.0, 1.0}))};
+          .epsilon = static_cast<float>(object.required_float("epsilon", {0.0, 1.0})),
+          .sharded = object.optional_bool("sharded").value_or(false),
+          .user_buffer = object.optional_bool("user_buffer").value_or(false)};
     case Op::kRecv:
       return RecvParams{object.required_int("columns", kSize)};
     default:

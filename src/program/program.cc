@@ -7,6 +7,7 @@
 
 #include "ops/kernel.h"
 #include "ops/moe_rules.h"
+#include "program/memory_plan.h"
 
 namespace octavo {
 namespace {
@@ -117,6 +118,7 @@ class Validator {
       if (!in_range(program_, id) || !readable(id))
         invalid("outputs", "an output that no call writes");
     }
+    check_user_buffers();
   }
 
  private:
@@ -144,6 +146,22 @@ class Validator {
       written_[static_cast<size_t>(id)] = true;
     }
     check_call(call.op, inputs, outputs, call.params);
+  }
+
+  // A user buffer is an activation of its own that one call reads, and that nothing touches before
+  // the user buffer before it was read: two places then are enough for all.
+  void check_user_buffers() const {
+    const std::vector<Lifetime> lives = lifetimes(program_);
+    int previous = -1;
+    for (const int call : user_buffer_calls(program_)) {
+      const TensorId x = program_.calls[static_cast<size_t>(call)].inputs[0];
+      const ProgramTensor& tensor = program_.tensor(x);
+      const Lifetime& life = lives[static_cast<size_t>(x)];
+      if (tensor.kind != TensorKind::kActivation || tensor.base != kNoTensor || life.last != call ||
+          life.first <= previous)
+        invalid(tensor.name, "a user buffer must be written and read behind the one before it");
+      previous = call;
+    }
   }
 
   const Program& program_;

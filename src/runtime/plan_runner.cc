@@ -52,7 +52,7 @@ int64_t PlanRunner::memory_bytes(const EngineImage& image, const KernelRegistry&
     const auto kernels = kernels_of(plan, registry, target, sizes);
     needs = ProgramMemory::largest(needs, memory_needs(plan.program, kernels, sizes));
   }
-  return needs.arena_bytes + needs.workspace_bytes;
+  return needs.bytes();
 }
 
 PlanRunner::PlanRunner(std::shared_ptr<const EngineImage> image, const KernelRegistry& registry,

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "builder/draft_support.h"
+#include "comm/local.h"
 #include "model/tiny_moe.h"
 
 namespace octavo {
@@ -262,6 +263,51 @@ TEST(Build, ASwigluPluginAdmitsItsOwnKernelAlone) {
     EXPECT_EQ(fused({.gemm_swiglu_plugin = "fp8"}, tokens), "large");
     EXPECT_EQ(fused({.low_latency_gemm_swiglu_plugin = "fp8"}, tokens),
               tokens == 32 ? "few" : "unfused");
+  }
+}
+
+// Ranks that share a model decide by one measurement of all of them: alike.
+TEST(Build, ResidualsAreShardedWhereThatIsFaster) {
+  const ModelDir model = tiny_model(fp8_with_kv_cache());
+  const BuildConfig config{.device = "cpu",
+                           .tp_size = 2,
+                           .max_batch_size = 4,
+                           .max_num_tokens = 64,
+                           .plugin_config = {.reduce_fusion = true, .user_buffer = true}};
+  for (const bool quick : {true, false}) {
+    static bool sharded_is_quick;
+    sharded_is_quick = quick;
+    std::vector<Kernel> kernels(cpu_registry().all().begin(), cpu_registry().all().end());
+    for (Kernel& kernel : kernels) {
+      if (kernel.op != Op::kAllReduceAddRmsNorm) continue;
+      kernel.run = [](const Operands& operands, const LaunchContext&) {
+        const bool sharded = std::get<ReduceNormParams>(*operands.params).sharded;
+        std::this_thread::sleep_for(
+            std::chrono::microseconds(sharded == sharded_is_quick ? 20 : 1000));
+      };
+    }
+    KernelRegistry registry;
+    registry.add(kernels);
+    ThreadPool pool(1);
+    LocalGroup group(2, 1);
+    std::vector<GroupTimer::Rank> ranks;
+    for (int64_t rank = 0; rank < 2; ++rank)
+      ranks.push_back(
+          {std::make_shared<HostDevice>(pool), {std::shared_ptr<void>(), &group.member(rank)}});
+    GroupTimer timer(std::move(ranks));
+    for (const Blueprint& rank :
+         make_blueprints(model, config, registry, nullptr, nullptr, &timer)) {
+      for (const Plan& plan : rank.plans) {
+        for (const Call* call : calls_of(plan.program, Op::kAllReduceAddRmsNorm)) {
+          EXPECT_EQ(std::get<ReduceNormParams>(call->params).sharded, quick);
+          EXPECT_TRUE(std::get<ReduceNormParams>(call->params).user_buffer);
+        }
+      }
+    }
+    for (const Blueprint& rank : make_blueprints(model, config, registry)) {
+      for (const Call* call : calls_of(rank.plans[0].program, Op::kAllReduceAddRmsNorm))
+        EXPECT_FALSE(std::get<ReduceNormParams>(call->params).sharded);  // not measured
+    }
   }
 }
 

@@ -304,6 +304,12 @@ const std::vector<BadCall> kBadCalls = {
      "[add_rms_norm] residual: expected [tokens, 256], got [tokens, 128] bfloat16"},
     {Op::kAllReduceAddRmsNorm, [](CallSpec& c) { c.params = ReduceNormParams{.ranks = 0}; },
      "[all_reduce_add_rms_norm] x: expected 1 to 1024 ranks, got [tokens, 256] bfloat16"},
+    {Op::kAllReduceAddRmsNorm,
+     [](CallSpec& c) { c.params = ReduceNormParams{.ranks = 4, .sharded = true}; },
+     "[all_reduce_add_rms_norm] sum: expected [tokens of 4 ranks, 256], got [tokens, 256]"},
+    {Op::kAllReduceAddRmsNorm, [](CallSpec& c) { c.inputs[1].shape[0].divisor = 4; },
+     "[all_reduce_add_rms_norm] residual: expected [tokens, 256], got [tokens of 4 ranks, 256] "
+     "bfloat16"},
     {Op::kQuantize, [](CallSpec& c) { c.outputs[0].dtype = DType::kBF16; },
      "[quantize] y: expected float8_e4m3, got bfloat16"},
     {Op::kQuantizeDynamic, [](CallSpec& c) { c.outputs[0] = rows_of(1, DType::kF32); },

@@ -44,6 +44,8 @@ TEST_P(GpuRanks, StagesAreBitEqualAndTensorParallelRanksWithinTheBoundOfTheirSum
   RanksRun fused = cuda;
   fused.reduce_fusion = true;
   EXPECT_EQ(logits_of(model, 2, 1, fused), two);
+  fused.user_buffer = true;
+  EXPECT_EQ(logits_of(model, 2, 1, fused), two);
   fmt::print("spread {:.4g} bound {:.4g} difference {:.4g}\n", spread(one), bound, difference);
 }
 

@@ -59,6 +59,8 @@ struct RanksRun {
   std::string device = "cpu";
   std::string dtype = "float32";
   bool reduce_fusion = false;
+  bool user_buffer = false;
+  bool sharded = false;  // residuals between sums of ranks, where nothing measures whether they are
 };
 
 // Kernels are measured once in a test program, so that every build of it chooses the same.
@@ -70,9 +72,10 @@ inline TuningRecords& measured_once(const Device& device) {
 inline std::vector<RankImage> ranks_of(const ModelDir& model, const BuildConfig& config,
                                        ThreadPool& pool) {
   const auto devices = open_devices(config.device, pool, config.tp_size * config.pp_size);
-  std::vector<Blueprint> blueprints =
-      make_blueprints(model, config, kernel_registry(), devices.front().get(),
-                      config.device == "cpu" ? nullptr : &measured_once(*devices.front()));
+  const std::unique_ptr<GroupTimer> group = open_group_timer(config, pool);
+  std::vector<Blueprint> blueprints = make_blueprints(
+      model, config, kernel_registry(), devices.front().get(),
+      config.device == "cpu" ? nullptr : &measured_once(*devices.front()), group.get());
   const auto comms = open_comms(devices, blueprints.front().config);
   std::vector<RankImage> ranks;
   for (Blueprint& rank : blueprints) {
@@ -80,6 +83,23 @@ inline std::vector<RankImage> ranks_of(const ModelDir& model, const BuildConfig&
     ranks.push_back({std::make_shared<EngineImage>(
                          build_image(model, std::move(rank), kernel_registry(), devices[i].get())),
                      devices[i], comms[i]});
+  }
+  return ranks;
+}
+
+// The same on the host with every fusion that competes on ranks, as if measured to be faster.
+inline std::vector<RankImage> sharded_ranks_of(const ModelDir& model, const BuildConfig& config,
+                                               ThreadPool& pool) {
+  std::vector<Fusion> fusions(fusion_table().begin(), fusion_table().end());
+  for (Fusion& fusion : fusions) fusion.competes = fusion.competes && !fusion.between_ranks;
+  const auto devices = open_devices("cpu", pool, config.tp_size * config.pp_size);
+  std::vector<RankImage> ranks;
+  for (const auto& device : devices) {
+    Blueprint rank =
+        make_blueprint(model, config, kernel_registry(), nullptr, fusions, std::ssize(ranks));
+    ranks.push_back({std::make_shared<EngineImage>(
+                         build_image(model, std::move(rank), kernel_registry(), device.get())),
+                     device});
   }
   return ranks;
 }
@@ -92,10 +112,12 @@ inline Logits logits_of(const ModelDir& model, int64_t tp_size, int64_t pp_size,
   config.max_batch_size = 1;
   config.max_num_tokens = 16;  // several steps
   config.plugin_config.reduce_fusion = run.reduce_fusion;
+  config.plugin_config.user_buffer = run.user_buffer;
   config.tp_size = tp_size;
   config.pp_size = pp_size;
   ThreadPool pool(2);
-  Runner runner(ranks_of(model, config, pool), kernel_registry(), {.num_blocks = 16});
+  Runner runner(run.sharded ? sharded_ranks_of(model, config, pool) : ranks_of(model, config, pool),
+                kernel_registry(), {.num_blocks = 16});
   TokenIds ids;
   const auto vocabulary = static_cast<int32_t>(model.config.vocab_size);
   for (int32_t i = 0; i < 21; ++i) ids.push_back(6 + 131 * i % std::min(4000, vocabulary - 6));

@@ -29,7 +29,14 @@ TEST_P(Ranks, StagesAreBitEqualAndTensorParallelRanksWithinTheBoundOfTheirSums) 
     EXPECT_GT(difference, 0) << "the order of summation changed nothing";
     RecordProperty(fmt::format("difference_tp{}_pp{}", tp, pp), fmt::format("{:.3g}", difference));
   }
-  EXPECT_EQ(logits_of(model, 2, 1, {.reduce_fusion = true}), logits_of(model, 2, 1));
+  const RanksRun fused{.reduce_fusion = true, .user_buffer = true};
+  RanksRun sharded = fused;
+  sharded.sharded = true;
+  for (const auto& [tp, pp] : {std::pair{2, 1}, {4, 1}, {2, 2}}) {
+    const Logits unfused = logits_of(model, tp, pp);
+    EXPECT_EQ(logits_of(model, tp, pp, fused), unfused) << "TP " << tp << ", PP " << pp;
+    EXPECT_EQ(logits_of(model, tp, pp, sharded), unfused) << "TP " << tp << ", PP " << pp;
+  }
   RecordProperty("bound", fmt::format("{:.3g}", bound));
 }
 

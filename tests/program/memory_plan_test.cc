@@ -51,5 +51,63 @@ TEST(MemoryPlan, OutputsLiveToTheEnd) {
   EXPECT_EQ(logits.last, static_cast<int>(program.calls.size()));
 }
 
+// Sums of three matrices one after another, as ranks make them layer by layer.
+Program with_user_buffers(int count) {
+  const SymbolicShape rows = {Dim::of(Symbol::kTokens), Dim::constant(64)};
+  const auto activation = [&](Program& program, const std::string& name) {
+    return program.add({.name = name, .dtype = DType::kBF16, .shape = rows});
+  };
+  Program program;
+  const TensorId weight = program.add({.name = "weight",
+                                       .kind = TensorKind::kWeight,
+                                       .dtype = DType::kBF16,
+                                       .shape = {Dim::constant(64)}});
+  TensorId residual = activation(program, "first"), normed = residual;
+  program.calls.push_back(
+      {.op = Op::kRecv, .params = RecvParams{.columns = 64}, .outputs = {residual}});
+  for (int i = 0; i < count; ++i) {
+    const TensorId part = activation(program, "part"), sum = activation(program, "sum"),
+                   y = activation(program, "y");
+    program.calls.push_back({.op = Op::kAdd, .inputs = {normed, normed}, .outputs = {part}});
+    program.calls.push_back({.op = Op::kAllReduceAddRmsNorm,
+                             .params = ReduceNormParams{.ranks = 2, .user_buffer = true},
+                             .inputs = {part, residual, weight, kNoTensor},
+                             .outputs = {sum, y}});
+    residual = sum;
+    normed = y;
+  }
+  program.outputs = {normed};
+  return program;
+}
+
+TEST(MemoryPlan, UserBuffersTakeTurnsInMemoryOfTheirOwn) {
+  const Program program = with_user_buffers(3);
+  ASSERT_NO_THROW(validate(program));
+  const MemoryPlan plan = plan_memory(program, kSizes);
+  EXPECT_EQ(plan.user_buffer_bytes, 4352);  // 33 × 64 × 2 = 4224, in steps of 256
+  std::vector<int> taken;
+  for (size_t i = 0; i < program.tensors.size(); ++i) {
+    EXPECT_EQ(plan.user_buffers[i] >= 0, program.tensors[i].name == "part");
+    if (plan.user_buffers[i] < 0) continue;
+    EXPECT_EQ(plan.offsets[i], -1);  // not in the arena
+    taken.push_back(plan.user_buffers[i]);
+  }
+  EXPECT_EQ(taken, (std::vector<int>{0, 1, 0}));
+}
+
+TEST(MemoryPlan, AUserBufferThatOthersUseIsRefused) {
+  Program program = with_user_buffers(2);
+  const TensorId part = program.calls[1].outputs[0];
+  program.calls.push_back(
+      {.op = Op::kAdd,
+       .inputs = {part, part},
+       .outputs = {program.add(
+           {.name = "late", .dtype = DType::kBF16, .shape = program.tensor(part).shape})}});
+  EXPECT_THROW(validate(program), Error);
+  program = with_user_buffers(2);
+  program.calls[4].inputs[0] = program.calls[1].outputs[0];  // the same one twice
+  EXPECT_THROW(validate(program), Error);
+}
+
 }  // namespace
 }  // namespace octavo

@@ -88,6 +88,28 @@ class RankGroupTest : public testing::Test {
     return ranks;
   }
 
+  // The same with sums and norms in one call, user buffers, and residuals that ranks keep parts of
+  // where `sharded`: as if that had been measured to be faster.
+  static std::vector<RankImage> fused_images(int64_t tp, int64_t pp, bool sharded) {
+    const ModelDir model = tiny_model(fp8_with_kv_cache());
+    BuildConfig limits = tiny_limits();
+    limits.tp_size = tp;
+    limits.pp_size = pp;
+    limits.plugin_config.reduce_fusion = limits.plugin_config.user_buffer = true;
+    std::vector<Fusion> fusions(fusion_table().begin(), fusion_table().end());
+    for (Fusion& fusion : fusions) fusion.competes &= !(fusion.between_ranks && sharded);
+    std::vector<RankImage> ranks;
+    for (int64_t rank = 0; rank < tp * pp; ++rank) {
+      const auto host = std::make_shared<RankHost>();
+      ranks.push_back(
+          {std::make_shared<EngineImage>(build_image(
+               model, make_blueprint(model, limits, cpu_registry(), nullptr, fusions, rank),
+               cpu_registry(), nullptr)),
+           {host, &host->device}});
+    }
+    return ranks;
+  }
+
   static std::unique_ptr<Runner> runner(int64_t tp, int64_t pp) {
     return std::make_unique<Runner>(
         images(tp, pp), faulty_registry(),
@@ -135,6 +157,16 @@ class RankGroupTest : public testing::Test {
 
 TEST_F(RankGroupTest, StagesGiveTheBitsOfOneRank) {
   EXPECT_EQ(logits_of(*runner(1, 2), tiny_ids(40)), logits_of(*runner(1, 1), tiny_ids(40)));
+}
+
+TEST_F(RankGroupTest, FusedUserBufferedAndShardedSumsGiveTheBitsOfSeparateCalls) {
+  for (const auto& [tp, pp] : {std::pair{2, 1}, {4, 1}, {2, 2}}) {
+    const Rows separate = logits_of(*runner(tp, pp), tiny_ids(43));
+    for (const bool sharded : {false, true}) {
+      Runner fused(fused_images(tp, pp, sharded), cpu_registry(), {.num_blocks = 64});
+      EXPECT_EQ(logits_of(fused, tiny_ids(43)), separate) << tp << ' ' << pp << ' ' << sharded;
+    }
+  }
 }
 
 TEST_F(RankGroupTest, MicroBatchesOfStagesGiveTheTokensOfOneRank) {

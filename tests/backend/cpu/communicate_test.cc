@@ -79,6 +79,44 @@ TEST(Communicate, ASumWithItsNormIsTheBytesOfBothCalls) {
   });
 }
 
+// Three rows on two ranks: the last one has one row less than its share. The residual is whole in
+// the first call of a chain, and the rank's own rows in those behind it.
+TEST(Communicate, AShardedSumHasTheBytesOfTheWholeOne) {
+  on_two([](Communicator& comm) {
+    constexpr int64_t kRows = 3, kColumns = 40, kEach = 2;
+    const int64_t own = comm.place().rank == 0 ? 2 : 1;
+    const Tensor x(DType::kBF16, {kRows, kColumns}), residual(DType::kBF16, {kRows, kColumns}),
+        weight(DType::kBF16, {kColumns}), scale(DType::kF32, {1});
+    for (int64_t i = 0; i < kRows * kColumns; ++i) {
+      x.as<bf16>()[i] = to_bf16(std::sin(static_cast<float>(i + 100 * comm.place().rank)));
+      residual.as<bf16>()[i] = to_bf16(std::cos(static_cast<float>(i)));
+      weight.as<bf16>()[i % kColumns] = to_bf16(1.0f + 0.01f * static_cast<float>(i % 7));
+    }
+    scale.as<float>()[0] = 0.01f;
+    const Tensor sum(DType::kBF16, x.shape()), y(DType::kE4M3, x.shape()),
+        own_sum(DType::kBF16, {kEach, kColumns}), all_y(DType::kE4M3, x.shape());
+    TensorView own_residual(residual.data() + comm.place().rank * kEach * kColumns * 2,
+                            DType::kBF16, {kEach, kColumns});
+    const auto run = [&](const TensorView& from, const TensorView& to, const Tensor& normed,
+                         bool sharded) {
+      Call{kCpuAllReduceAddRmsNorm,
+           {x.view(), from, weight.view(), scale.view()},
+           {to, normed.view()},
+           ReduceNormParams{.ranks = 2, .sharded = sharded}}
+          .run(&comm);
+    };
+    run(residual.view(), sum.view(), y, false);
+    for (const TensorView& from : {residual.view(), own_residual}) {
+      std::memset(own_sum.data(), 0, static_cast<size_t>(own_sum.bytes()));
+      std::memset(all_y.data(), 0, static_cast<size_t>(all_y.bytes()));
+      run(from, own_sum.view(), all_y, true);
+      const std::byte* const expected = sum.data() + comm.place().rank * kEach * kColumns * 2;
+      EXPECT_EQ(std::memcmp(own_sum.data(), expected, static_cast<size_t>(own * kColumns * 2)), 0);
+      EXPECT_EQ(std::memcmp(all_y.data(), y.data(), static_cast<size_t>(y.bytes())), 0);
+    }
+  });
+}
+
 TEST(Communicate, SendArrivesAtRecv) {
   on_two(
       [](Communicator& comm) {

@@ -63,7 +63,21 @@ void recv(const Operands& operands, const LaunchContext& context) {
 Verdict supports_reduce_norm(const Problem& problem) {
   if (problem.outputs[0].dtype != problem.inputs[0].dtype)
     return Verdict::no("a sum of another type than x");
+  const Problem::Operand &x = problem.inputs[0], &weight = problem.inputs[2];
+  const auto* params = std::get_if<ReduceNormParams>(&problem.params);
+  if (params != nullptr && params->sharded &&
+      (!PeerCommunicator::holds_row(x.dtype, x.shape[1]) || weight.shape[0] != x.shape[1]))
+    return Verdict::no("rows of a rank that are not of bfloat16 in vectors of 8, or too long");
   return check_activations(problem, {0, 1, 2});
+}
+
+constexpr std::string_view kPull = "pull";
+
+// Rows that were written to user buffers may be read there by all ranks.
+std::vector<std::string> reduce_norm_tactics(const Problem& problem) {
+  const auto* params = std::get_if<ReduceNormParams>(&problem.params);
+  if (params == nullptr || !params->user_buffer || params->sharded) return {};
+  return {"", std::string(kPull)};
 }
 
 void all_reduce_add_rms_norm(const Operands& operands, const LaunchContext& context) {
@@ -76,7 +90,10 @@ void all_reduce_add_rms_norm(const Operands& operands, const LaunchContext& cont
                             .sum = args.sum,
                             .y = args.y,
                             .params = &params};
-  comm_of(context, args.params->ranks).all_reduce_add_rms_norm(norm, on(context));
+  PeerCommunicator& comm = comm_of(context, args.params->ranks);
+  if (args.params->sharded) return comm.sharded_add_rms_norm(norm, on(context));
+  const bool pulls = args.params->user_buffer && context.tactic == kPull;
+  comm.all_reduce_add_rms_norm(norm, pulls, on(context));
 }
 
 constexpr KernelTraits kTraits = {.device = DeviceType::kCuda, .programmatic = true};
@@ -96,6 +113,7 @@ const Kernel kAllReduceAddRmsNorm = {"cuda_all_reduce_add_rms_norm",
                                      kTraits,
                                      supports_reduce_norm,
                                      nullptr,
-                                     all_reduce_add_rms_norm};
+                                     all_reduce_add_rms_norm,
+                                     reduce_norm_tactics};
 
 }  // namespace octavo::cuda

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "backend/cuda/comm/meet.h"
+#include "backend/cuda/comm/meet_norm.h"
 #include "backend/cuda/comm/peer_memory.h"
 #include "backend/cuda/comm/pipeline.h"
 #include "backend/cuda/comm/push.h"
@@ -136,13 +137,21 @@ void PeerCommunicator::all_gather(const TensorView& x, const TensorView& y, Axis
       where);
 }
 
+bool PeerCommunicator::holds_row(DType dtype, int64_t width) {
+  return dtype == DType::kBF16 && width % 8 == 0 && norm_layout(static_cast<int>(width), 8).fits;
+}
+
 // Many rows are summed where they are: an element is read by the one rank that writes it.
-void PeerCommunicator::all_reduce_add_rms_norm(const AddRmsNormArgs& norm, const Launch& where) {
+void PeerCommunicator::all_reduce_add_rms_norm(const AddRmsNormArgs& norm, bool pulls,
+                                               const Launch& where) {
   check();
   if (norm.x.elements() == 0) return;
   const NormRows rows = rows_of(norm);
   const bool whole_rows = norm.x.dtype == DType::kBF16 && rows.vector == 8 && rows.groups == 1 &&
                           norm_layout(rows.width, rows.vector).fits;
+  if (pulls && whole_rows) {
+    return launch_meet_norm(links_, {.rows = rows, .most_rows = rows.rows, .to_all = false}, where);
+  }
   // Fewer rows are pushed sooner by more blocks than one a row: 16 KB of one row by 0.8 µs.
   constexpr int64_t kLeastRows = 6;
   if (whole_rows && rows.rows >= kLeastRows && rows.rows <= links_.blocks &&
@@ -150,6 +159,23 @@ void PeerCommunicator::all_reduce_add_rms_norm(const AddRmsNormArgs& norm, const
     return launch_reduce_norm(links_, rows, where);
   all_reduce(norm.x, norm.x, where);
   launch_rms_norm(rows, where);
+}
+
+void PeerCommunicator::sharded_add_rms_norm(const AddRmsNormArgs& norm, const Launch& where) {
+  check();
+  if (norm.x.elements() == 0) return;
+  NormRows rows = rows_of(norm);
+  OCTAVO_CHECK(rows.vector == 8 && rows.groups == 1 && holds_row(norm.x.dtype, rows.width));
+  const RowShare share = row_share(rows.rows, links_.size, links_.index);
+  const bool is_whole = norm.residual.rows() == norm.x.rows();
+  if (is_whole && share.rows > 0)
+    rows.residual = norm.residual.row<uint16_t>(share.first);  // of bfloat16
+  rows.rows = share.rows;
+  launch_meet_norm(links_,
+                   {.rows = rows,
+                    .first_row = share.first,
+                    .most_rows = row_share(norm.x.rows(), links_.size, 0).rows},
+                   where);
 }
 
 void PeerCommunicator::send(const TensorView& x, const Launch& where) {

@@ -39,8 +39,13 @@ class PeerCommunicator final : public Communicator {
   void all_gather(const TensorView& x, const TensorView& y, Axis axis, const Launch& where);
   void send(const TensorView& x, const Launch& where);
   void recv(const TensorView& y, const Launch& where);
-  // All-reduce, and what add_rms_norm does with it; x is used up.
-  void all_reduce_add_rms_norm(const AddRmsNormArgs& norm, const Launch& where);
+  // All-reduce, and what add_rms_norm does with it; x is used up. `pulls`: x is a user buffer, of
+  // which every rank reads all; else few rows are pushed, and many are summed where they are.
+  void all_reduce_add_rms_norm(const AddRmsNormArgs& norm, bool pulls, const Launch& where);
+  // The same with sums of this rank's rows alone; rows of a residual that is whole are left out.
+  void sharded_add_rms_norm(const AddRmsNormArgs& norm, const Launch& where);
+  // Whether a row of so many elements is one that a group of threads holds, as both need it.
+  static bool holds_row(DType dtype, int64_t width);
 
   // Whether matrices of this size are pushed whole.
   bool pushes(const TensorView& x, const TensorView& y) const;

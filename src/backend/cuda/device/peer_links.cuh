@@ -17,7 +17,14 @@ struct alignas(16) Packet {
 };
 
 // Ways of talking, each with a count of its calls.
-enum PeerChannel { kPushChannel, kMeetChannel, kSendChannel, kReceiveChannel, kPeerChannels };
+enum PeerChannel {
+  kPushChannel,
+  kMeetChannel,
+  kSendChannel,
+  kReceiveChannel,
+  kNormChannel,
+  kPeerChannels
+};
 
 // What peers write to; one a rank. Block b of a kernel talks to block b of the peer's. Counts of
 // calls are flags: they live here, so that a graph's every replay goes on where the last one ended.
@@ -27,6 +34,9 @@ struct PeerState {
   uint32_t ends[kMaxPeers][kPeerBlocks];       // calls that a rank has finished with
   Packet receiver[kPeerBlocks];                // where the next stage wants its copy
   uint32_t sent[kPeerBlocks];                  // calls that the previous stage has finished
+  // Of sums with a norm: posts by calls modulo 2, and calls that a rank has finished with.
+  Packet norm_posts[2][kMaxPeers][kPeerBlocks][2];
+  uint32_t norm_ends[kMaxPeers][kPeerBlocks];
 };
 
 // Host memory that every rank reaches.
