@@ -3,7 +3,8 @@
 //
 // cuda_comm_bench [RANKS [REPLAYS]]: [tokens, 8192] bfloat16 in CUDA graphs, pushed whole and
 // shared; then REPLAYS replays of a graph of two layers with random delays, whose bytes must not
-// change. Prints one JSON object.
+// change, and of one of user buffers; then sums with the norm behind them, in every way. Prints one
+// JSON object.
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
 
@@ -81,19 +82,19 @@ class CommBench {
     return 1e6 * seconds[3] / (calls * graphs);
   }
 
-  // Microseconds of an all-reduce with the residual add, norm and quantize behind it: one call, or
-  // two.
-  double time_norm(int64_t tokens, bool fused) {
-    const auto find = [](std::string_view name) {
-      const auto all = cuda_kernels();
-      return std::ranges::find(all, name, &Kernel::name);
-    };
+  // How a sum of ranks and the residual add, norm and quantize behind it are made: two calls, one
+  // by its own choice, one that reads user buffers, one whose residual is sharded.
+  enum class NormWay { kApart, kFused, kPulled, kSharded };
+
+  double time_norm(int64_t tokens, NormWay way) {
     const auto reduce = find("cuda_all_reduce"), norm = find("cuda_add_rms_norm"),
                both = find("cuda_all_reduce_add_rms_norm");
     const int64_t ranks = std::ssize(devices_);
     return time_calls(tokens, [&](int64_t rank) {
-      const LaunchContext context{
-          .stream = device(rank).stream(), .programmatic_launch = true, .comm = comms_[rank].get()};
+      const LaunchContext context{.stream = device(rank).stream(),
+                                  .programmatic_launch = true,
+                                  .tactic = way == NormWay::kPulled ? "pull" : "",
+                                  .comm = comms_[rank].get()};
       const TensorView x = view(x_[rank].get(), tokens), y = view(y_[rank].get(), tokens);
       const TensorView residual = view(x_[rank].get() + (kMostTokens / 2) * kRowBytes, tokens);
       const TensorView weight(x_[rank].get(), DType::kBF16, {kHidden});
@@ -105,9 +106,14 @@ class CommBench {
                            std::vector<TensorView> out, const OpParams& params) {
         kernel.run({in, out, &params}, context);
       };
-      if (fused) {
+      if (way == NormWay::kSharded) {
+        const int64_t own = (tokens + ranks - 1) / ranks;
+        return run(*both, {x, view(residual.data, own), weight, scale},
+                   {view(sum.data, own), codes}, ReduceNormParams{.ranks = ranks, .sharded = true});
+      }
+      if (way != NormWay::kApart) {
         return run(*both, {x, residual, weight, scale}, {sum, codes},
-                   ReduceNormParams{.ranks = ranks});
+                   ReduceNormParams{.ranks = ranks, .user_buffer = way == NormWay::kPulled});
       }
       run(*reduce, {x}, {y}, GroupParams{.ranks = ranks});
       run(*norm, {y, residual, weight, scale}, {sum, codes}, RmsNormParams{});
@@ -153,7 +159,61 @@ class CommBench {
     return wrong;
   }
 
+  // Replays in which ranks, each late at random, write user buffers in turns and sum what all have
+  // written: how many have other bytes than the first one, or than the first rank.
+  int64_t wrong_user_buffer_replays(int replays) {
+    constexpr int64_t kTokens = 48, kBytes = kTokens * kRowBytes;
+    constexpr int kSums = 6;
+    const auto both = find("cuda_all_reduce_add_rms_norm");
+    const int64_t ranks = std::ssize(devices_);
+    std::atomic<int64_t> wrong = 0;
+    std::vector<std::vector<char>> first(devices_.size());
+    on_all([&](int64_t rank) {
+      Delays delays{std::mt19937(static_cast<unsigned>(rank + 77))};
+      auto* const stream = static_cast<cudaStream_t>(device(rank).stream());
+      const auto buffers = device(rank).allocate(2 * kBytes),
+                 results = device(rank).allocate((kSums + 1) * kBytes),
+                 zeros = device(rank).allocate(kBytes);
+      device(rank).zero(zeros.get(), kBytes);
+      std::byte* const from = x_[rank].get();
+      const auto graph = device(rank).capture([&] {
+        for (int i = 0; i < kSums; ++i) {
+          OCTAVO_CUDA_CHECK(cudaLaunchHostFunc(stream, Delays::wait, &delays));
+          std::byte* const buffer = buffers.get() + i % 2 * kBytes;
+          device(rank).copy(buffer, from + (i + rank) * kBytes, kBytes);
+          const OpParams params = ReduceNormParams{.ranks = ranks, .user_buffer = true};
+          const TensorView in[] = {view(buffer, kTokens),
+                                   view(zeros.get(), kTokens),
+                                   TensorView(zeros.get(), DType::kBF16, {kHidden}),
+                                   {}};
+          const TensorView out[] = {view(results.get() + i * kBytes, kTokens),
+                                    view(results.get() + kSums * kBytes, kTokens)};
+          both->run({in, out, &params},
+                    {.stream = stream, .tactic = "pull", .comm = comms_[rank].get()});
+        }
+      });
+      const int64_t bytes = (kSums + 1) * kBytes;
+      const auto host = device(rank).allocate_staging(bytes);
+      for (int replay = 0; replay < replays; ++replay) {
+        graph->launch();
+        if (replay % 10 != 0 && replay + 1 != replays) continue;
+        device(rank).download(host.get(), results.get(), bytes);
+        device(rank).synchronize();
+        const char* const got = reinterpret_cast<const char*>(host.get());
+        if (first[rank].empty()) first[rank].assign(got, got + bytes);
+        wrong += std::memcmp(first[rank].data(), got, static_cast<size_t>(bytes)) != 0;
+      }
+    });
+    for (const auto& one : first) wrong += one != first[0];
+    for (const auto& comm : comms_) comm->check();
+    return wrong;
+  }
+
  private:
+  static std::span<const Kernel>::iterator find(std::string_view name) {
+    return std::ranges::find(cuda_kernels(), name, &Kernel::name);
+  }
+
   using Buffers = std::vector<std::shared_ptr<std::byte[]>>;
 
   struct Delays {
@@ -228,9 +288,15 @@ void run(int64_t ranks, int replays) {
   bench.open(256 << 10, 128);  // rows alone are pushed, 64 of them are shared
   report["replays"] = {{"count", replays}, {"wrong", bench.wrong_replays(replays)}};
   bench.open(512 << 10, 128);
-  for (const int64_t tokens : {1, 2, 4, 8, 16, 32, 64}) {
-    const double apart = bench.time_norm(tokens, false), fused = bench.time_norm(tokens, true);
-    report["reduce_norm"].push_back({{"tokens", tokens}, {"apart_us", apart}, {"fused_us", fused}});
+  report["user_buffer_replays"] = {{"count", replays},
+                                   {"wrong", bench.wrong_user_buffer_replays(replays)}};
+  for (const int64_t tokens : {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048}) {
+    using Way = CommBench::NormWay;
+    report["reduce_norm"].push_back({{"tokens", tokens},
+                                     {"apart_us", bench.time_norm(tokens, Way::kApart)},
+                                     {"fused_us", bench.time_norm(tokens, Way::kFused)},
+                                     {"pulled_us", bench.time_norm(tokens, Way::kPulled)},
+                                     {"sharded_us", bench.time_norm(tokens, Way::kSharded)}});
     fmt::print(stderr, "{}\n", report["reduce_norm"].back().dump());
   }
   fmt::print("{}\n", report.dump());
