@@ -97,6 +97,8 @@ void add_plugin_options(CLI::App& app, PluginConfig& p) {
          "context attention in FP8; needs an FP8 KV cache");
   toggle("multiple_profiles", p.multiple_profiles, "choose kernels for each token count");
   toggle("use_fused_mlp", p.use_fused_mlp, "gate and up as one linear");
+  toggle("rope_attention_fusion", p.rope_attention_fusion,
+         "RoPE, KV append and decode attention in one kernel where it is faster");
   toggle("norm_quant_fusion", p.norm_quant_fusion, "quantize inside the kernel before it");
 }
 

@@ -131,6 +131,13 @@ void drop_plugins(std::vector<const Kernel*>& candidates, const Problem& problem
     candidates = std::move(kept);
 }
 
+// Throws where a fused call would run what it replaced: that is left unfused.
+KernelTime chosen(const Problem& problem, KernelTime choice) {
+  if (!choice.kernel->traits.unfused) return choice;
+  throw Error(ErrorCategory::kUnsupported,
+              fmt::format("[{}] no kernel that is faster than its parts", to_string(problem.op)));
+}
+
 KernelTime choose_kernel(const Problem& problem, const KernelRegistry& registry,
                          const BuildTarget& target) {
   std::vector<const Kernel*> candidates = registry.candidates(problem, target.kernels);
@@ -141,9 +148,9 @@ KernelTime choose_kernel(const Problem& problem, const KernelRegistry& registry,
     return target.group->time(problem, candidates).front();
   if (target.measures(problem)) {
     const std::vector<KernelTime>& times = target.timer->time(problem, candidates);
-    if (!times.empty()) return times.front();
+    if (!times.empty()) return chosen(problem, times.front());
   }
-  if (!candidates.empty()) return {.kernel = candidates.front()};
+  if (!candidates.empty()) return chosen(problem, {.kernel = candidates.front()});
   const char* const reason = is_of_plugin(problem.op)
                                  ? "no kernel that the plugin flags admit"
                                  : "--deterministic: none of the kernels for this call gives a row "
@@ -207,7 +214,8 @@ Plan best_plan(const Program& program, std::span<const Fusion> competing, const 
                const BuildTarget& target) {
   Plan best = make_plan(program, bucket, config, registry, target);
   for (const Fusion& fusion : competing) {
-    if (fusion.between_ranks ? target.group == nullptr : target.timer == nullptr) continue;
+    const bool between_ranks = fusion.competition == Competition::kBetweenRanks;
+    if (between_ranks ? target.group == nullptr : target.timer == nullptr) continue;
     Draft fused{.program = best.program};
     fusion.apply(fused);
     if (to_string(fused.program) == to_string(best.program)) continue;  // nothing to fuse
@@ -215,8 +223,8 @@ Plan best_plan(const Program& program, std::span<const Fusion> competing, const 
     validate(fused.program);
     try {
       Plan plan = make_plan(fused.program, bucket, config, registry, target);
-      if (measured_us(plan, target, fusion.between_ranks) <
-          measured_us(best, target, fusion.between_ranks))
+      if (fusion.competition == Competition::kKernels ||
+          measured_us(plan, target, between_ranks) < measured_us(best, target, between_ranks))
         best = std::move(plan);
     } catch (const Error& error) {
       if (error.category() != ErrorCategory::kUnsupported) throw;  // no kernel for it: unfused
@@ -323,7 +331,7 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
   std::vector<Fusion> competing;
   for (const Fusion& fusion : fusions) {
     if (!fusion.enabled(options)) continue;
-    if (fusion.competes) {
+    if (fusion.competition != Competition::kNone) {
       competing.push_back(fusion);
     } else {
       fusion.apply(draft);
@@ -344,8 +352,9 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
       .plugins = options.plugin_config,
       .timer = timer,
       .group = timers.group,
-      .competing = std::ranges::any_of(competing,
-                                       [](const Fusion& fusion) { return !fusion.between_ranks; })};
+      .competing = std::ranges::any_of(competing, [](const Fusion& fusion) {
+        return fusion.competition == Competition::kCalls;
+      })};
   try {
     for (const Plan& bucket : token_buckets(blueprint.config, options, target.kernels.device))
       blueprint.plans.push_back(

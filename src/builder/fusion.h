@@ -26,15 +26,21 @@ struct Draft {
   }
 };
 
+// How a fusion competes with the calls that it replaces: each bucket of tokens has it where that
+// was measured to be faster. Those that do stand at the end of the table.
+enum class Competition {
+  kNone,          // always better
+  kCalls,         // its calls against theirs
+  kBetweenRanks,  // so are calls between ranks, which are measured on all of them: all decide alike
+  kKernels,       // its op has a kernel that runs those calls (KernelTraits::unfused): the choice
+                  // among kernels decides, and a bucket where that is the fastest stays as it was
+};
+
 struct Fusion {
   std::string_view name;
   bool (*enabled)(const BuildConfig& options);
   void (*apply)(Draft& draft);
-  // Competes with the calls that it replaces: each bucket of tokens has it where that was measured
-  // to be faster. These stand at the end of the table.
-  bool competes = false;
-  // What competes are calls between ranks, which are measured on all of them: all decide alike.
-  bool between_ranks = false;
+  Competition competition = Competition::kNone;
 };
 
 // In the order in which they run.
@@ -45,6 +51,7 @@ void fuse_gate_up(Draft& draft);         // gate, up → one linear with two seg
 void fuse_grouped_swiglu(Draft& draft);  // swiglu, grouped_quantize → one call
 void fuse_linear_swiglu(Draft& draft);  // linear of gate and up, swiglu → one call, of experts too
 void fuse_rope_kv_append(Draft& draft);  // rope(q), rope(k), kv_append → one call
+void fuse_rope_attention(Draft& draft);  // rope_kv_append, attention → one call
 void fuse_add_rms_norm(Draft& draft);    // add, rms_norm → one call
 void fuse_reduce_norm(Draft& draft);     // all_reduce, add_rms_norm → one call
 void fuse_user_buffers(Draft& draft);    // all_reduce_add_rms_norm reads where x was written

@@ -17,6 +17,11 @@ bool gemm_swiglu(const BuildConfig& options) {
   return (plugins.gemm_swiglu_plugin == "fp8" || plugins.low_latency_gemm_swiglu_plugin == "fp8") &&
          resolved_device(options) == DeviceType::kCuda;
 }
+// The CPU runs the unfused meaning.
+bool rope_attention(const BuildConfig& options) {
+  return options.plugin_config.rope_attention_fusion &&
+         resolved_device(options) == DeviceType::kCuda;
+}
 bool reduce(const BuildConfig& options) { return options.plugin_config.reduce_fusion; }
 bool user_buffer(const BuildConfig& options) {
   return options.plugin_config.reduce_fusion && options.plugin_config.user_buffer;
@@ -31,9 +36,9 @@ constexpr std::array kFusions = {
     Fusion{"user_buffers", user_buffer, fuse_user_buffers},
     Fusion{"quantize", norm_quant, fuse_quantize},
     Fusion{"grouped_swiglu", norm_quant, fuse_grouped_swiglu},
-    Fusion{"linear_swiglu", gemm_swiglu, fuse_linear_swiglu, /*competes=*/true},
-    Fusion{"shard_residual", reduce, fuse_shard_residual, /*competes=*/true,
-           /*between_ranks=*/true},
+    Fusion{"linear_swiglu", gemm_swiglu, fuse_linear_swiglu, Competition::kCalls},
+    Fusion{"shard_residual", reduce, fuse_shard_residual, Competition::kBetweenRanks},
+    Fusion{"rope_attention", rope_attention, fuse_rope_attention, Competition::kKernels},
 };
 
 }  // namespace

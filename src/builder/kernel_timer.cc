@@ -17,7 +17,7 @@ namespace {
 constexpr size_t kReplays = 5;
 constexpr double kEnoughUs = 60e3;  // of a kernel's replays: large products need fewer
 constexpr int64_t kLeastCalls = 6;  // in a graph
-constexpr int64_t kCopies = 64;  // of a weight, at most: small ones take little time, cold or not
+constexpr int64_t kCopies = 64;     // of what is cold, at most: little of it takes little time
 constexpr int64_t kAlignment = 1024;
 constexpr int64_t kPatternBytes = int64_t{4} << 20;
 
@@ -57,6 +57,8 @@ std::string to_string(const Problem& problem) {
   for (const Problem::Operand& operand : problem.outputs) add(operand);
   if (const auto* linear = std::get_if<LinearParams>(&problem.params))
     text += fmt::format(" segments {}", linear->segment_rows);
+  if (const auto* attention = std::get_if<AttentionParams>(&problem.params))
+    text += fmt::format(" window {}", attention->window);
   return text;
 }
 
@@ -92,11 +94,21 @@ void KernelTimer::spread_rows(const TensorView& offsets, int64_t rows) {
 }
 
 struct KernelTimer::Bench {
+  struct Cold {
+    bool is_output;
+    size_t index;
+    int64_t bytes;
+    std::byte* data = nullptr;  // of `copies`, between which a graph's calls take turns
+  };
   std::vector<TensorView> inputs, outputs;
-  std::byte* weights = nullptr;  // `copies` of them, a graph's calls take turns
-  int64_t weight_bytes = 0;
+  std::vector<Cold> cold;
   int64_t copies = 1;
   std::span<std::byte> workspace;
+
+  static std::vector<Cold> cold_operands(const Problem& problem) {
+    if (problem.op != Op::kRopeAttention) return {{false, 1, bytes_of(problem.inputs[1])}};
+    return {{true, 0, bytes_of(problem.outputs[0])}, {true, 1, bytes_of(problem.outputs[1])}};
+  }
 };
 
 // What a graph repeats. It owns what it needs but for the problem and its operands.
@@ -110,13 +122,15 @@ struct KernelTimer::Calls {
   int64_t count() const { return std::max(bench.copies, kLeastCalls); }
 
   void operator()() const {
-    std::vector<TensorView> inputs = bench.inputs;
+    std::vector<TensorView> inputs = bench.inputs, outputs = bench.outputs;
     LaunchContext where = context;
     where.tactic = tactic;
     for (int64_t i = 0; i < count(); ++i) {
-      inputs[1].data = bench.weights + i % bench.copies * bench.weight_bytes;
+      for (const Bench::Cold& cold : bench.cold)
+        (cold.is_output ? outputs : inputs)[cold.index].data =
+            cold.data + i % bench.copies * cold.bytes;
       where.programmatic_launch = i > 0 && kernel.traits.programmatic;
-      kernel.run({.inputs = inputs, .outputs = bench.outputs, .params = &problem.params}, where);
+      kernel.run({.inputs = inputs, .outputs = outputs, .params = &problem.params}, where);
     }
   }
 };
@@ -130,15 +144,17 @@ struct KernelTimer::Trial {
 KernelTimer::Bench KernelTimer::make_bench(const Problem& problem,
                                            std::span<const Kernel* const> candidates) {
   Bench bench;
-  bench.weight_bytes = bytes_of(problem.inputs[1]);
-  bench.copies = std::min(
-      kCopies, 1 + 3 * device_.properties().l2_bytes / std::max<int64_t>(bench.weight_bytes, 1));
+  bench.cold = Bench::cold_operands(problem);
+  int64_t cold_bytes = 0;
+  for (const Bench::Cold& cold : bench.cold) cold_bytes += cold.bytes;
+  bench.copies =
+      std::min(kCopies, 1 + 3 * device_.properties().l2_bytes / std::max<int64_t>(cold_bytes, 1));
   int64_t workspace_bytes = 0;
   for (const Kernel* kernel : candidates) {
     if (kernel->workspace != nullptr)
       workspace_bytes = std::max(workspace_bytes, kernel->workspace(problem));
   }
-  int64_t bytes = bench.copies * bench.weight_bytes;
+  int64_t bytes = bench.copies * cold_bytes;
   for (const Problem::Operand& operand : problem.inputs) bytes += bytes_of(operand);
   for (const Problem::Operand& operand : problem.outputs) bytes += bytes_of(operand);
   reserve(bytes + workspace_bytes + kAlignment);
@@ -151,10 +167,25 @@ KernelTimer::Bench KernelTimer::make_bench(const Problem& problem,
     if (op_info(problem.op).inputs[i].name == "offsets")
       spread_rows(bench.inputs[i], bench.inputs[0].rows());
   }
-  bench.weights = memory_.get() + offset;
-  bench.workspace = {bench.weights + bench.copies * bench.weight_bytes,
-                     static_cast<size_t>(workspace_bytes)};
+  for (Bench::Cold& cold : bench.cold) {
+    cold.data = memory_.get() + offset;
+    offset += bench.copies * cold.bytes;
+  }
+  bench.workspace = {memory_.get() + offset, static_cast<size_t>(workspace_bytes)};
   return bench;
+}
+
+// Indices must not be random.
+void KernelTimer::fill_step(const TimedStep& step, Bench& bench) {
+  for (size_t i = 0; i < bench.inputs.size(); ++i) {
+    const std::vector<std::byte> contents = step.contents(i);
+    const auto bytes = static_cast<int64_t>(contents.size());
+    if (bytes == 0) continue;
+    const std::shared_ptr<std::byte[]> staging = device_.allocate_staging(bytes);
+    std::ranges::copy(contents, staging.get());
+    device_.upload(bench.inputs[i].data, staging.get(), bytes);
+    device_.synchronize();
+  }
 }
 
 // A graph for each tactic; none where the kernel cannot run after all.
@@ -213,10 +244,14 @@ void KernelTimer::record(const std::string& problem, std::span<const Kernel* con
 }
 
 // The least of a few rounds; the first warms up.
-std::vector<KernelTime> KernelTimer::measure(const Problem& problem,
+std::vector<KernelTime> KernelTimer::measure(const Problem& asked,
                                              std::span<const Kernel* const> candidates) {
   device_.activate();
-  const Bench bench = make_bench(problem, candidates);
+  std::optional<TimedStep> step;
+  if (asked.op == Op::kRopeAttention) step.emplace(asked);
+  const Problem& problem = step ? step->problem() : asked;
+  Bench bench = make_bench(problem, candidates);
+  if (step) fill_step(*step, bench);
   std::vector<Trial> trials;
   for (const Kernel* kernel : candidates) {
     for (Trial& trial : capture(*kernel, problem, bench)) trials.push_back(std::move(trial));
@@ -241,7 +276,8 @@ std::vector<KernelTime> KernelTimer::measure(const Problem& problem,
 }
 
 double floor_us(const Problem& problem, const DeviceProperties& device) {
-  if (!KernelTimer::measures(problem) || device.bytes_per_s <= 0) return 0;
+  const bool is_linear = problem.op == Op::kLinear || problem.op == Op::kLinearSwiglu;
+  if (!is_linear || device.bytes_per_s <= 0) return 0;
   double bytes = 0;
   for (const auto* operands : {&problem.inputs, &problem.outputs}) {
     for (const Problem::Operand& operand : *operands) {

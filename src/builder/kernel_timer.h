@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "builder/timed_step.h"
 #include "builder/tuning_records.h"
 #include "core/device.h"
 #include "ops/kernel.h"
@@ -17,13 +18,14 @@ namespace octavo {
 struct KernelTime {
   const Kernel* kernel = nullptr;
   std::string tactic;  // of the kernel; empty: its own choice
-  double us = 0;       // of one call in a row of them, weights cold
+  double us = 0;       // of one call in a row of them
 };
 
 // Kernels are measured as a step runs them: in a graph, joined by programmatic launches where they
 // take part in these, and in turns, so that a GPU at its power limit is as warm for each. Linears
 // alone are measured, and what competes with a fusion: their candidates differ with every size,
-// where those of the other ops are ranked. Results are kept, so that equal calls of all layers and
+// where those of the other ops are ranked. What a step reads once is cold: the weight of a linear,
+// the caches of a rope_attention. Results are kept, so that equal calls of all layers and
 // plans are measured once.
 class KernelTimer {
  public:
@@ -35,7 +37,8 @@ class KernelTimer {
 
   static bool measures(const Problem& problem) {
     return problem.op == Op::kLinear || problem.op == Op::kLinearSwiglu ||
-           problem.op == Op::kGroupedLinear || problem.op == Op::kGroupedLinearSwiglu;
+           problem.op == Op::kGroupedLinear || problem.op == Op::kGroupedLinearSwiglu ||
+           problem.op == Op::kRopeAttention;
   }
 
   // Every candidate with every tactic of its own, fastest first; a candidate that cannot run after
@@ -48,14 +51,14 @@ class KernelTimer {
                                    std::span<const Kernel* const> candidates) const;
   void record(const std::string& problem, std::span<const Kernel* const> candidates,
               std::span<const KernelTime> times) const;
-  std::vector<KernelTime> measure(const Problem& problem,
-                                  std::span<const Kernel* const> candidates);
-  struct Bench;  // the operands of a problem in memory, and how often a weight is repeated there
+  std::vector<KernelTime> measure(const Problem& asked, std::span<const Kernel* const> candidates);
+  struct Bench;  // the operands of a problem in memory, and how often cold ones are repeated there
   struct Calls;
   struct Trial;
 
   Bench make_bench(const Problem& problem, std::span<const Kernel* const> candidates);
   std::vector<Trial> capture(const Kernel& kernel, const Problem& problem, const Bench& bench);
+  void fill_step(const TimedStep& step, Bench& bench);
   TensorView random_tensor(const Problem::Operand& operand, int64_t& offset);
   void spread_rows(const TensorView& offsets, int64_t rows);
   void reserve(int64_t bytes);

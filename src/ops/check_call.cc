@@ -28,17 +28,44 @@ void check_cache_output(const OpInfo& info, size_t index, const OperandSpec& cac
           info.name, info.outputs[index].name, to_string(rows.shape), to_string(cache.shape)));
 }
 
+// Where an op that writes a cache has its operands.
+struct CacheOperands {
+  size_t rows;   // input: what goes into k_cache
+  size_t scale;  // input: k_scale; v_scale follows
+  size_t cache;  // output: k_cache; v_cache follows
+};
+
+std::optional<CacheOperands> cache_operands(Op op) {
+  if (op == Op::kKvAppend) return CacheOperands{.rows = 0, .scale = 3, .cache = 0};
+  if (op == Op::kRopeKvAppend) return CacheOperands{.rows = 1, .scale = 6, .cache = 1};
+  if (op == Op::kRopeAttention) return CacheOperands{.rows = 1, .scale = 10, .cache = 0};
+  return std::nullopt;
+}
+
 // Scales of an E4M3 cache are given exactly where the cache is E4M3.
-void check_cache_scales(const OpInfo& info, Specs inputs, Specs outputs) {
+void check_cache_scales(const OpInfo& info, const CacheOperands& at, Specs inputs, Specs outputs) {
   for (size_t i = 0; i < 2; ++i) {
-    const OperandSpec& scale = inputs[inputs.size() - 2 + i];
-    const OperandSpec& cache = outputs[outputs.size() - 2 + i];
-    if (scale.present != (cache.dtype == DType::kE4M3)) {
+    if (inputs[at.scale + i].present != (outputs[at.cache + i].dtype == DType::kE4M3)) {
       throw Error(ErrorCategory::kBadFile,
                   fmt::format("[{}] {}: expected exactly where the cache is float8_e4m3", info.name,
-                              info.inputs[inputs.size() - 2 + i].name));
+                              info.inputs[at.scale + i].name));
     }
   }
+}
+
+// What attention reads is of one shape and type, with the heads of its parameters.
+void check_attended_caches(const OperandSpec& k, const OperandSpec& v, const OpParams& params) {
+  const auto& attention = std::get<AttentionParams>(params);
+  if (k.shape == v.shape && k.dtype == v.dtype &&
+      k.shape[1] == Dim::constant(attention.num_kv_heads) &&
+      k.shape[3] == Dim::constant(attention.head_dim))
+    return;
+  throw Error(
+      ErrorCategory::kBadFile,
+      fmt::format("[rope_attention] v_cache: expected the type and shape of k_cache, [blocks, "
+                  "{}, tokens_per_block, {}], got {} {} and {} {}",
+                  attention.num_kv_heads, attention.head_dim, to_string(k.dtype),
+                  to_string(k.shape), to_string(v.dtype), to_string(v.shape)));
 }
 
 void check_counts(const OpInfo& info, Specs inputs, Specs outputs) {
@@ -100,10 +127,10 @@ void check_call(Op op, Specs inputs, Specs outputs, const OpParams& params) {
   const OpInfo& info = op_info(op);
   check_counts(info, inputs, outputs);
   const std::vector<SymbolicShape> expected = info.infer(inputs, params);
+  const std::optional<CacheOperands> cache = cache_operands(op);
   for (size_t i = 0; i < outputs.size(); ++i) {
-    if (is_cache_output(info.outputs[i])) {
-      const size_t k = op == Op::kRopeKvAppend ? 1 : 0;
-      check_cache_output(info, i, outputs[i], inputs[k]);
+    if (cache && is_cache_output(info.outputs[i])) {
+      check_cache_output(info, i, outputs[i], inputs[cache->rows]);
     } else if (op == Op::kRecv) {
       check_recv_output(outputs[i], params);
     } else if (outputs[i].shape != expected[i]) {
@@ -116,7 +143,8 @@ void check_call(Op op, Specs inputs, Specs outputs, const OpParams& params) {
                               to_string(outputs[i].dtype)));
     }
   }
-  if (op == Op::kKvAppend || op == Op::kRopeKvAppend) check_cache_scales(info, inputs, outputs);
+  if (cache) check_cache_scales(info, *cache, inputs, outputs);
+  if (op == Op::kRopeAttention) check_attended_caches(outputs[0], outputs[1], params);
   if (op == Op::kAllGather || op == Op::kRecv) {
     check_moved_type(info, inputs, outputs[0]);
   } else if (op != Op::kKvAppend && op != Op::kRopeKvAppend && op != Op::kSend) {

@@ -53,6 +53,7 @@ struct KernelTraits {
   bool programmatic = false;    // takes part in programmatic dependent launch
   bool batch_invariant = true;  // a row's result does not depend on the other rows
   bool fallback = false;        // simple and slow: taken where nothing else supports a call
+  bool unfused = false;         // runs the calls that its op stands for, one after another
   int only_major = 0;           // compute capability that it is for: 9 for 9.x; 0: any
   std::string_view plugin;      // the flag of `octavo build` that admits it; empty: always there
 };

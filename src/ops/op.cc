@@ -214,8 +214,8 @@ std::vector<SymbolicShape> infer_linear_swiglu(Specs in, const OpParams& params)
   return {{rule.shape(0)[0], rows}};
 }
 
-void check_rope(const Rule& rule, Op op, const OpParams& params, size_t positions) {
-  const int64_t head_dim = params_of<RopeParams>(op, params).head_dim;
+void check_rope(const Rule& rule, const RopeParams& params, size_t positions) {
+  const int64_t head_dim = params.head_dim;
   rule.matrix(0);
   rule.floating(0);
   rule.expect(head_dim > 0 && head_dim % 2 == 0 && rule.shape(0)[1].value % head_dim == 0, 0,
@@ -227,7 +227,7 @@ void check_rope(const Rule& rule, Op op, const OpParams& params, size_t position
 
 std::vector<SymbolicShape> infer_rope(Specs in, const OpParams& params) {
   const Rule rule(Op::kRope, in);
-  check_rope(rule, Op::kRope, params, 1);
+  check_rope(rule, params_of<RopeParams>(Op::kRope, params), 1);
   return {rule.shape(0)};
 }
 
@@ -251,12 +251,28 @@ std::vector<SymbolicShape> infer_kv_append(Specs in, const OpParams&) {
 
 std::vector<SymbolicShape> infer_rope_kv_append(Specs in, const OpParams& params) {
   const Rule rule(Op::kRopeKvAppend, in);
-  check_rope(rule, Op::kRopeKvAppend, params, 3);
+  check_rope(rule, params_of<RopeParams>(Op::kRopeKvAppend, params), 3);
   check_kv_rows(rule, 1, 2, rule.shape(0));
   rule.index_vector(5, rule.shape(0)[0], DType::kI64);
   rule.scales(6, 1);
   rule.scales(7, 1);
   return {rule.shape(0), {}, {}};
+}
+
+void check_heads(const Rule& rule, const AttentionParams& p) {
+  const bool fit = p.head_dim > 0 && p.num_heads > 0 && p.num_kv_heads > 0 &&
+                   p.num_heads % p.num_kv_heads == 0 && rule.shape(0)[1].value % p.head_dim == 0 &&
+                   rule.shape(0)[1].value / p.head_dim == p.num_heads;
+  rule.expect(fit, 0, "columns of num_heads × head_dim, num_heads a multiple of num_kv_heads");
+}
+
+// query_start, query_length, kv_length and block_table, from `first` on.
+void check_sequences(const Rule& rule, size_t first) {
+  const Dim sequences = rule.shape(first).empty() ? Dim{} : rule.shape(first)[0];
+  for (size_t i = 0; i < 3; ++i) rule.index_vector(first + i, sequences);
+  rule.expect(rule.shape(first + 3).size() == 2 && rule.shape(first + 3)[0] == sequences &&
+                  rule.at(first + 3).dtype == DType::kI32,
+              first + 3, "[sequences, table_width] int32");
 }
 
 void check_cache(const Rule& rule, size_t index, const AttentionParams& params) {
@@ -274,25 +290,28 @@ std::vector<SymbolicShape> infer_attention(Specs in, const OpParams& params) {
   const auto& p = params_of<AttentionParams>(Op::kAttention, params);
   rule.matrix(0);
   rule.floating(0);
-  const bool heads_fit = p.head_dim > 0 && p.num_heads > 0 && p.num_kv_heads > 0 &&
-                         p.num_heads % p.num_kv_heads == 0 &&
-                         rule.shape(0)[1].value % p.head_dim == 0 &&
-                         rule.shape(0)[1].value / p.head_dim == p.num_heads;
-  rule.expect(heads_fit, 0,
-              "columns of num_heads × head_dim, num_heads a multiple of num_kv_heads");
+  check_heads(rule, p);
   check_cache(rule, 1, p);
   check_cache(rule, 2, p);
   rule.same_shape(2, rule.shape(1));
   rule.expect(rule.at(1).dtype == rule.at(2).dtype, 2, "the type of k_cache");
-  for (const size_t index : {3, 4, 5})
-    rule.index_vector(index, rule.shape(3).empty() ? Dim{} : rule.shape(3)[0]);
-  rule.expect(rule.shape(6).size() == 2 && rule.shape(6)[0] == rule.shape(3)[0] &&
-                  rule.at(6).dtype == DType::kI32,
-              6, "[sequences, table_width] int32");
+  check_sequences(rule, 3);
   rule.scale_if_quantized(1, 7, 1);
   rule.scale_if_quantized(2, 8, 1);
   rule.scales(9, 1);
   return {rule.shape(0)};
+}
+
+std::vector<SymbolicShape> infer_rope_attention(Specs in, const OpParams& params) {
+  const Rule rule(Op::kRopeAttention, in);
+  const auto& p = params_of<AttentionParams>(Op::kRopeAttention, params);
+  check_rope(rule, RopeParams{p.head_dim}, 3);
+  check_heads(rule, p);
+  check_kv_rows(rule, 1, 2, rule.shape(0));
+  rule.index_vector(5, rule.shape(0)[0], DType::kI64);
+  check_sequences(rule, 6);
+  for (const size_t scale : {10, 11, 12}) rule.scales(scale, 1);
+  return {{}, {}, rule.shape(0)};
 }
 
 std::vector<SymbolicShape> infer_swiglu(Specs in, const OpParams&) {
@@ -379,6 +398,26 @@ std::vector<SymbolicShape> infer_recv(Specs, const OpParams& params) {
 OpInfo add_norm_info(Op op, std::string_view name, decltype(OpInfo::infer) infer) {
   return {
       op, name, {{"x"}, {"residual"}, {"weight"}, {"output_scale", true}}, {{"sum"}, {"y"}}, infer};
+}
+
+OpInfo rope_attention_info() {
+  return {Op::kRopeAttention,
+          "rope_attention",
+          {{"q"},
+           {"k"},
+           {"v"},
+           {"positions"},
+           {"inverse_frequency"},
+           {"slots"},
+           {"query_start"},
+           {"query_length"},
+           {"kv_length"},
+           {"block_table"},
+           {"k_scale", true},
+           {"v_scale", true},
+           {"output_scale", true}},
+          {{"k_cache"}, {"v_cache"}, {"y"}},
+          infer_rope_attention};
 }
 
 OpInfo linear_swiglu_info() {
@@ -468,6 +507,7 @@ const std::array<OpInfo, kOpCount>& table() {
         {"output_scale", true}},
        {{"y"}},
        infer_attention},
+      rope_attention_info(),
       {Op::kSwiglu, "swiglu", {{"gate"}, {"up"}, {"output_scale", true}}, {{"y"}}, infer_swiglu},
       linear_swiglu_info(),
       {Op::kGatherRows, "gather_rows", {{"x"}, {"rows"}}, {{"y"}}, infer_gather_rows},

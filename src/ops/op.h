@@ -28,6 +28,7 @@ enum class Op : uint8_t {
   kKvAppend,
   kRopeKvAppend,
   kAttention,
+  kRopeAttention,
   kSwiglu,
   kLinearSwiglu,
   kGatherRows,
@@ -85,7 +86,7 @@ struct RopeParams {  // rope, rope_kv_append
   int64_t head_dim = 0;
 };
 
-struct AttentionParams {
+struct AttentionParams {  // attention, rope_attention
   int64_t num_heads = 0;
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;

@@ -109,6 +109,7 @@ OpParams params_from(Op op, const JsonObject& object) {
     case Op::kRopeKvAppend:
       return RopeParams{object.required_int("rope_head_dim", {2, 4096})};
     case Op::kAttention:
+    case Op::kRopeAttention:
       return AttentionParams{
           .num_heads = object.required_int("num_heads", {1, 4096}),
           .num_kv_heads = object.required_int("num_kv_heads", {1, 4096}),

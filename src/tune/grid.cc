@@ -75,6 +75,7 @@ const std::map<std::string, Flag>& flags() {
       {"norm_quant_fusion", plugin_switch(&PluginConfig::norm_quant_fusion)},
       {"pp_size", build_integer(&BuildConfig::pp_size)},
       {"reduce_fusion", plugin_switch(&PluginConfig::reduce_fusion)},
+      {"rope_attention_fusion", plugin_switch(&PluginConfig::rope_attention_fusion)},
       {"scheduler_policy",
        {Kind::kName, "",
         [](const std::string& value, ModelOptions&, RuntimeOptions& runtime) {

@@ -222,6 +222,42 @@ TEST(Build, ABucketHasACompetingFusionWhereItIsFaster) {
                             Op::kGroupedLinearSwiglu);
 }
 
+// A fused call whose fastest kernel runs what the call replaced is left unfused.
+TEST(Build, RopeAttentionIsFusedWhereAKernelOfItsOwnIsFaster) {
+  const ModelDir model = tiny_model(fp8_with_kv_cache());
+  BuildConfig config{.device = "cuda", .dtype = "bfloat16", .max_num_tokens = 8};
+  ThreadPool pool(1);
+  HostDevice device(pool, /*graphs=*/true);
+  for (const bool quick : {true, false}) {
+    std::vector<Kernel> kernels;
+    for (Kernel kernel : cpu_registry().all()) {
+      if (kernel.op == Op::kRopeAttention) {
+        kernel.name = "in_turn";
+        kernel.traits.unfused = true;
+        kernel.run = quick ? take_long : take_no_time;
+        kernels.push_back(kernel);
+        kernel.name = "fused";
+        kernel.traits.unfused = false;
+        kernel.run = quick ? take_no_time : take_long;
+      }
+      kernels.push_back(kernel);
+    }
+    KernelRegistry registry;
+    registry.add(kernels);
+    for (const bool enabled : {true, false}) {
+      config.plugin_config.rope_attention_fusion = enabled;
+      const Blueprint blueprint = make_blueprint(model, config, registry, &device);
+      for (const Plan& plan : blueprint.plans) {
+        EXPECT_EQ(calls_of(plan.program, Op::kRopeAttention).empty(), !(quick && enabled));
+        EXPECT_EQ(calls_of(plan.program, Op::kAttention).empty(), quick && enabled);
+      }
+    }
+    config.plugin_config.rope_attention_fusion = true;
+    const Blueprint unmeasured = make_blueprint(model, config, fake_cuda_registry());
+    EXPECT_TRUE(calls_of(unmeasured.plans.back().program, Op::kRopeAttention).empty());
+  }
+}
+
 Verdict of_few_rows(const Problem& problem) {
   return problem.inputs[0].shape[0] <= 32 ? Verdict::yes() : Verdict::no("many rows");
 }

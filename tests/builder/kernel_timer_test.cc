@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <set>
 #include <thread>
 
 #include "core/error.h"
@@ -124,6 +125,46 @@ TEST_F(KernelTimerTest, KernelsAreJoinedAsInAStep) {
   const Kernel* separate[] = {&kSeparate};
   timer_.time(linear(7), separate);
   EXPECT_EQ(joined, 0);
+}
+
+// Indices that a step could have, in calls that take turns between caches.
+std::set<const std::byte*> caches;
+void look_at_step(const Operands& operands, const LaunchContext&) {
+  EXPECT_EQ(operands.outputs[0].shape[0], 4);
+  EXPECT_EQ(operands.inputs[9].as<const int32_t>()[3], 3);
+  EXPECT_EQ(operands.inputs[8].as<const int32_t>()[1], 32);
+  EXPECT_EQ(operands.inputs[5].as<const int64_t>()[1], 63);
+  EXPECT_NE(operands.outputs[0].data, operands.outputs[1].data);
+  caches.insert(operands.outputs[0].data);
+}
+const Kernel kLooking = {"looking", Op::kRopeAttention, {}, any, nullptr, look_at_step};
+
+TEST_F(KernelTimerTest, AttentionGetsAStep) {
+  Problem problem{.op = Op::kRopeAttention,
+                  .params = AttentionParams{.num_heads = 2, .num_kv_heads = 1, .head_dim = 8}};
+  const Problem::Operand q{{2, 16}, DType::kBF16, true}, kv{{2, 8}, DType::kBF16, true};
+  const Problem::Operand cache{{1, 1, 16, 8}, DType::kBF16, true}, index{{2}, DType::kI32, true};
+  problem.inputs = {q,
+                    kv,
+                    kv,
+                    index,
+                    {{4}, DType::kF32, true},
+                    {{2}, DType::kI64, true},
+                    index,
+                    index,
+                    index,
+                    {{2, 2}, DType::kI32, true},
+                    {},
+                    {},
+                    {}};
+  problem.outputs = {cache, cache, q};
+  const Kernel* candidates[] = {&kLooking};
+  const std::vector<KernelTime>& times = timer_.time(problem, candidates);
+  ASSERT_EQ(times.size(), 1u);
+  EXPECT_GE(caches.size(), 1u);
+  EXPECT_TRUE(KernelTimer::measures(problem));
+  EXPECT_EQ(floor_us(problem, device_.properties()), 0);
+  EXPECT_TRUE(to_string(problem).ends_with(" window 0"));
 }
 
 TEST_F(KernelTimerTest, ADeviceErrorIsNotSwallowed) {

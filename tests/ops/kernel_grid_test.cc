@@ -53,6 +53,8 @@ std::vector<OpCase> make_cases(Op op) {
       return append_cases(/*rotate=*/true);
     case Op::kAttention:
       return attention_cases();
+    case Op::kRopeAttention:
+      return {};  // the two ops before: builder/fusions/rope_attention_test.cc
     case Op::kSwiglu:
       return swiglu_cases();
     case Op::kLinear: {

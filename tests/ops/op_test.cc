@@ -59,6 +59,14 @@ CallSpec good_composed(Op op) {
                tensor({Dim::constant(128), Dim::constant(256)}, DType::kE4M3), scale(), scale(2),
                vector_of(128), scale()},
               {rows_of(64, DType::kE4M3)}};
+    case Op::kRopeAttention:
+      return {op,
+              AttentionParams{.num_heads = 4, .num_kv_heads = 2, .head_dim = 64},
+              {rows_of(256), rows_of(128), rows_of(128), indices(kTokens), scale(32),
+               indices(kTokens, DType::kI64), indices(kSequences), indices(kSequences),
+               indices(kSequences), tensor({kSequences, Dim::of(Symbol::kTableWidth)}, DType::kI32),
+               scale(), scale(), absent()},
+              {cache(DType::kE4M3), cache(DType::kE4M3), rows_of(256)}};
     case Op::kRoute:
       return {op,
               RouteParams{.top_k = 2},
@@ -234,9 +242,10 @@ TEST(OpTest, EveryOperandIsChecked) {
 }
 
 TEST(OpTest, ParamsMustBeOfTheOp) {
-  for (const Op op : {Op::kRmsNorm, Op::kAddRmsNorm, Op::kLinear, Op::kRope, Op::kRopeKvAppend,
-                      Op::kAttention, Op::kAllReduceAddRmsNorm, Op::kRoute, Op::kPermute,
-                      Op::kGroupedLinear, Op::kLinearSwiglu, Op::kGroupedLinearSwiglu}) {
+  for (const Op op :
+       {Op::kRmsNorm, Op::kAddRmsNorm, Op::kLinear, Op::kRope, Op::kRopeKvAppend, Op::kAttention,
+        Op::kRopeAttention, Op::kAllReduceAddRmsNorm, Op::kRoute, Op::kPermute, Op::kGroupedLinear,
+        Op::kLinearSwiglu, Op::kGroupedLinearSwiglu}) {
     CallSpec call = good(op);
     call.params = {};
     EXPECT_EQ(message_of(call), fmt::format("[{}] params: wrong kind", to_string(op)));
@@ -391,6 +400,38 @@ const std::vector<BadCall> kBadCalls = {
     {Op::kAttention, [](CallSpec& c) { c.inputs[7] = scale(); },
      "[attention] k_cache: expected float8_e4m3 exactly where its scale is given, got "
      "[cache_blocks, 2, 32, 64] bfloat16"},
+    {Op::kRopeAttention, [](CallSpec& c) { c.inputs[3] = indices(kSequences); },
+     "[rope_attention] positions: expected [tokens] int32, got [sequences] int32"},
+    {Op::kRopeAttention, [](CallSpec& c) { c.inputs[4] = scale(64); },
+     "[rope_attention] inverse_frequency: expected [32] float32, got [64] float32"},
+    {Op::kRopeAttention,
+     [](CallSpec& c) {
+       c.params = AttentionParams{.num_heads = 8, .num_kv_heads = 2, .head_dim = 64};
+     },
+     "[rope_attention] q: expected columns of num_heads × head_dim, num_heads a multiple of "
+     "num_kv_heads, got [tokens, 256] bfloat16"},
+    {Op::kRopeAttention, [](CallSpec& c) { c.inputs[9] = indices(kSequences); },
+     "[rope_attention] block_table: expected [sequences, table_width] int32, got [sequences] "
+     "int32"},
+    {Op::kRopeAttention, [](CallSpec& c) { c.inputs[11] = absent(); },
+     "[rope_attention] v_scale: expected exactly where the cache is float8_e4m3"},
+    {Op::kRopeAttention,
+     [](CallSpec& c) {
+       c.inputs[11] = absent();
+       c.outputs[1] = cache();
+     },
+     "[rope_attention] v_cache: expected the type and shape of k_cache, [blocks, 2, "
+     "tokens_per_block, 64], got float8_e4m3 [cache_blocks, 2, 32, 64] and bfloat16 "
+     "[cache_blocks, 2, 32, 64]"},
+    {Op::kRopeAttention,
+     [](CallSpec& c) {
+       c.params = AttentionParams{.num_heads = 4, .num_kv_heads = 4, .head_dim = 64};
+     },
+     "[rope_attention] v_cache: expected the type and shape of k_cache, [blocks, 4, "
+     "tokens_per_block, 64], got float8_e4m3 [cache_blocks, 2, 32, 64] and float8_e4m3 "
+     "[cache_blocks, 2, 32, 64]"},
+    {Op::kRopeAttention, [](CallSpec& c) { c.inputs[12] = scale(); },
+     "[rope_attention] y: expected float8_e4m3, got bfloat16"},
     {Op::kSwiglu, [](CallSpec& c) { c.inputs[1] = rows_of(128); },
      "[swiglu] up: expected [tokens, 256], got [tokens, 128] bfloat16"},
     {Op::kGatherRows, [](CallSpec& c) { c.inputs[1].dtype = DType::kI64; },

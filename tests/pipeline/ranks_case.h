@@ -91,7 +91,9 @@ inline std::vector<RankImage> ranks_of(const ModelDir& model, const BuildConfig&
 inline std::vector<RankImage> sharded_ranks_of(const ModelDir& model, const BuildConfig& config,
                                                ThreadPool& pool) {
   std::vector<Fusion> fusions(fusion_table().begin(), fusion_table().end());
-  for (Fusion& fusion : fusions) fusion.competes = fusion.competes && !fusion.between_ranks;
+  for (Fusion& fusion : fusions) {
+    if (fusion.competition == Competition::kBetweenRanks) fusion.competition = Competition::kNone;
+  }
   const auto devices = open_devices("cpu", pool, config.tp_size * config.pp_size);
   std::vector<RankImage> ranks;
   for (const auto& device : devices) {

@@ -97,7 +97,10 @@ class RankGroupTest : public testing::Test {
     limits.pp_size = pp;
     limits.plugin_config.reduce_fusion = limits.plugin_config.user_buffer = true;
     std::vector<Fusion> fusions(fusion_table().begin(), fusion_table().end());
-    for (Fusion& fusion : fusions) fusion.competes &= !(fusion.between_ranks && sharded);
+    for (Fusion& fusion : fusions) {
+      if (sharded && fusion.competition == Competition::kBetweenRanks)
+        fusion.competition = Competition::kNone;
+    }
     std::vector<RankImage> ranks;
     for (int64_t rank = 0; rank < tp * pp; ++rank) {
       const auto host = std::make_shared<RankHost>();

@@ -57,6 +57,7 @@ class Decoder {
     const char* linear_tactic = "";  // of the low-latency kernels
     const char* small_tactic = "";   // of norms and SwiGLU
     bool prefetch = false;  // brings o's weight into L2 from another stream while attention runs
+    const char* rope_attention = nullptr;  // the tactic of both in one kernel; null: two
   };
 
   Decoder(Bench& bench, int64_t batch, int64_t context, const Options& options)
@@ -174,24 +175,35 @@ class Decoder {
       wait(bench_.stream, fork_, side_);
       launch_l2_prefetch(layer.o.data, static_cast<size_t>(layer.o.bytes()), side_);
     }
-    const TensorView q = columns(qkv_, 0, kHidden);
-    call("cuda_rope_kv_append",
-         {q, columns(qkv_, kHidden, kv), columns(qkv_, kHidden + kv, kv), positions_, frequency_,
-          slots_, scale, scale},
-         {q, layer.k_cache, layer.v_cache}, RopeParams{kHeadDim});
-    call(
-        "cuda_attention_decode",
-        {q, layer.k_cache, layer.v_cache, start_, queries_, lengths_, table_, scale, scale, scale_},
-        {attended_},
-        AttentionParams{.num_heads = kHeads,
-                        .num_kv_heads = kKvHeads,
-                        .head_dim = kHeadDim,
-                        .softmax_scale = 0.0884f});
+    attention(layer, scale);
     call(options_.linear, {attended_, layer.o, scale_, scale_, none}, {x_}, LinearParams{});
     call("cuda_add_rms_norm", {x_, residual_, norm_, scale_}, {residual_, normed_},
          RmsNormParams{});
     gate_up(layer);
     call(options_.linear, {activated_, layer.down, scale_, scale_, none}, {x_}, LinearParams{});
+  }
+
+  void attention(const Layer& layer, const TensorView& scale) {
+    const int64_t kv = kKvHeads * kHeadDim;
+    const TensorView q = columns(qkv_, 0, kHidden), k = columns(qkv_, kHidden, kv),
+                     v = columns(qkv_, kHidden + kv, kv);
+    const AttentionParams params{.num_heads = kHeads,
+                                 .num_kv_heads = kKvHeads,
+                                 .head_dim = kHeadDim,
+                                 .softmax_scale = 0.0884f};
+    if (options_.rope_attention != nullptr) {
+      call("cuda_rope_attention_decode",
+           {q, k, v, positions_, frequency_, slots_, start_, queries_, lengths_, table_, scale,
+            scale, scale_},
+           {layer.k_cache, layer.v_cache, attended_}, params);
+      return;
+    }
+    call("cuda_rope_kv_append", {q, k, v, positions_, frequency_, slots_, scale, scale},
+         {q, layer.k_cache, layer.v_cache}, RopeParams{kHeadDim});
+    call(
+        "cuda_attention_decode",
+        {q, layer.k_cache, layer.v_cache, start_, queries_, lengths_, table_, scale, scale, scale_},
+        {attended_}, params);
   }
 
   void gate_up(const Layer& layer) {
@@ -224,6 +236,7 @@ class Decoder {
     if (name.ends_with("_low_latency")) context.tactic = options_.linear_tactic;
     if (name == "cuda_add_rms_norm" || name == "cuda_swiglu")
       context.tactic = options_.small_tactic;
+    if (name == "cuda_rope_attention_decode") context.tactic = options_.rope_attention;
     kernel.run({inputs, outputs, &params}, context);
   }
 
@@ -324,27 +337,33 @@ void bench_decode_step(Bench& bench) {
 void bench_chain_costs(Bench& bench) {
   constexpr int64_t kContext = 3072;
   const auto variant = [](const char* linear_tactic, const char* small_tactic, bool fused = false,
-                          bool prefetch = false) {
+                          bool prefetch = false, const char* rope_attention = nullptr) {
     return Decoder::Options{.linear = "cuda_linear_low_latency",
                             .programmatic = true,
                             .bf16_cache = false,
                             .fused_swiglu = fused,
                             .linear_tactic = linear_tactic,
                             .small_tactic = small_tactic,
-                            .prefetch = prefetch};
+                            .prefetch = prefetch,
+                            .rope_attention = rope_attention};
   };
   for (const int64_t batch : {1, 16}) {
     for (const Decoder::Options& options :
          {variant("", ""), variant("lead 1", ""), variant("", "late"), variant("fill 1", ""),
           variant("fill 2", ""), variant("fill 4", ""), variant("fill 2", "late"),
           variant("", "", true), variant("fill 2", "", true), variant("", "", false, true),
-          variant("", "", true, true), variant("", "")}) {
+          variant("", "", true, true), variant("", "", false, false, ""),
+          variant("", "", false, false, "early"), variant("", "", false, false, "alone"),
+          variant("", "", true, true, ""), variant("fill 2", "", true, true, "alone"),
+          variant("", "")}) {
       Decoder decoder(bench, batch, kContext, options);
       bench.results.add(
           R"({{"group": "chain_costs", "model": "8B", "batch": {}, "linear": "{}", "small": "{}", )"
-          R"("fused_swiglu": {}, "prefetch": {}, "us": {:.1f}}})",
+          R"("fused_swiglu": {}, "prefetch": {}, "rope_attention": "{}", "us": {:.1f}}})",
           batch, options.linear_tactic, options.small_tactic, options.fused_swiglu,
-          options.prefetch, decoder.time());
+          options.prefetch,
+          options.rope_attention == nullptr ? "two kernels" : options.rope_attention,
+          decoder.time());
     }
   }
 }

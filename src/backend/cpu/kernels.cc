@@ -22,6 +22,7 @@ std::vector<Kernel> make_table() {
       kCpuGroupedSwiglu, kCpuCombine,      kCpuAllReduce,
       kCpuReduceScatter, kCpuAllGather,    kCpuSend,
       kCpuRecv,          kCpuLinearSwiglu, kCpuAllReduceAddRmsNorm,
+      kCpuRopeAttention,
   };
   const std::span<const Kernel> linear = linear_kernels();
   table.insert(table.end(), linear.begin(), linear.end());

@@ -16,6 +16,7 @@ extern const Kernel kCpuRope;
 extern const Kernel kCpuKvAppend;
 extern const Kernel kCpuRopeKvAppend;
 extern const Kernel kCpuAttention;
+extern const Kernel kCpuRopeAttention;
 extern const Kernel kCpuSwiglu;
 extern const Kernel kCpuLinearSwiglu;
 extern const Kernel kCpuGatherRows;

@@ -64,5 +64,7 @@ extern const Kernel kAttentionContext;
 extern const Kernel kAttentionContextFp8;
 extern const Kernel kAttentionContextPortable;
 extern const Kernel kAttentionReference;
+extern const Kernel kRopeAttentionInTurn;
+extern const Kernel kRopeAttentionDecode;
 
 }  // namespace octavo::cuda

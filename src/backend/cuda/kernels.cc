@@ -59,6 +59,8 @@ std::span<const Kernel> cuda_kernels() {
       cuda::kAttentionContext,
       cuda::kAttentionContextPortable,
       cuda::kAttentionReference,
+      cuda::kRopeAttentionInTurn,
+      cuda::kRopeAttentionDecode,
   };
   return table;
 }

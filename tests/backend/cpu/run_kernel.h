@@ -27,7 +27,9 @@ inline void run_on_cpu(const Kernel& kernel, OpCase& one, int threads = 2) {
   std::vector<TensorView> inputs, outputs;
   for (const HostTensor& tensor : one.inputs) inputs.push_back(tensor.view());
   for (const HostTensor& tensor : one.outputs) outputs.push_back(tensor.view());
-  kernel.run({inputs, outputs, &one.params}, {.pool = &pool});
+  const int64_t bytes = kernel.workspace == nullptr ? 0 : kernel.workspace(one.problem());
+  std::vector<std::byte> workspace(static_cast<size_t>(bytes));
+  kernel.run({inputs, outputs, &one.params}, {.pool = &pool, .workspace = workspace});
 }
 inline void run_on_cpu(OpCase& one, int threads = 2) {
   run_on_cpu(cpu_kernel(one.op), one, threads);

@@ -9,37 +9,6 @@
 namespace octavo::cuda {
 namespace {
 
-AttentionCall bind(const Operands& operands) {
-  const auto args = AttentionArgs::bind(operands);
-  return {.q = args.q.data,
-          .k_cache = args.k_cache.data,
-          .v_cache = args.v_cache.data,
-          .query_start = args.query_start.as<const int32_t>(),
-          .query_length = args.query_length.as<const int32_t>(),
-          .kv_length = args.kv_length.as<const int32_t>(),
-          .block_table = args.block_table.as<const int32_t>(),
-          .k_scale = args.k_scale.as<const float>(),
-          .v_scale = args.v_scale.as<const float>(),
-          .output_scale = args.output_scale.as<const float>(),
-          .y = args.y.data,
-          .q_stride = args.q.row_stride,
-          .y_stride = args.y.row_stride,
-          .table_stride = args.block_table.row_stride,
-          .tokens = args.q.rows(),
-          .cache_blocks = args.k_cache.shape[0],
-          .sequences = static_cast<int>(args.query_start.rows()),
-          .table_width = static_cast<int>(args.block_table.columns()),
-          .tokens_per_block = static_cast<int>(args.k_cache.shape[2]),
-          .heads = static_cast<int>(args.params->num_heads),
-          .kv_heads = static_cast<int>(args.params->num_kv_heads),
-          .head_dim = static_cast<int>(args.params->head_dim),
-          .softmax_scale = args.params->softmax_scale,
-          .window = args.params->window,
-          .activation = args.q.dtype,
-          .cache = args.k_cache.dtype,
-          .output = args.y.dtype};
-}
-
 // What both tensor core kernels ask for.
 Verdict supports_tiles(const Problem& problem) {
   const auto& params = std::get<AttentionParams>(problem.params);
@@ -83,7 +52,7 @@ Verdict supports_reference(const Problem& problem) {
 }
 
 void run_decode(const Operands& operands, const LaunchContext& context) {
-  const AttentionCall call = bind(operands);
+  const AttentionCall call = bind_attention(operands);
   launch_attention_decode(call, plan_decode(call.sequences, call.kv_heads, multiprocessors()),
                           on(context));
 }
@@ -93,7 +62,7 @@ void run_decode(const Operands& operands, const LaunchContext& context) {
 // several rows needs no first launch.
 using LaunchTiles = void(const AttentionCall&, const QueryRange&, const Launch&);
 void run_tiles(const Operands& operands, const LaunchContext& context, LaunchTiles* hopper) {
-  const AttentionCall call = bind(operands);
+  const AttentionCall call = bind_attention(operands);
   const bool aligned = rows_aligned(operands.inputs[0], 8) && rows_aligned(operands.outputs[0], 8);
   const bool alone = call.sequences == 1 && call.tokens > 1;
   if (!alone) {
@@ -115,11 +84,11 @@ void run_context_fp8(const Operands& operands, const LaunchContext& context) {
 }
 
 void run_context_portable(const Operands& operands, const LaunchContext& context) {
-  launch_attention_context_portable(bind(operands), {.least = 1}, on(context));
+  launch_attention_context_portable(bind_attention(operands), {.least = 1}, on(context));
 }
 
 void run_reference(const Operands& operands, const LaunchContext& context) {
-  launch_attention_reference(bind(operands), on(context));
+  launch_attention_reference(bind_attention(operands), on(context));
 }
 
 // The split of the keys, and so the order of summation, follows the number of sequences; nothing
@@ -137,6 +106,37 @@ constexpr KernelTraits kReferenceTraits = {
     .device = DeviceType::kCuda, .programmatic = true, .fallback = true};
 
 }  // namespace
+
+AttentionCall bind_attention(const Operands& operands) {
+  const auto args = AttentionArgs::bind(operands);
+  return {.q = args.q.data,
+          .k_cache = args.k_cache.data,
+          .v_cache = args.v_cache.data,
+          .query_start = args.query_start.as<const int32_t>(),
+          .query_length = args.query_length.as<const int32_t>(),
+          .kv_length = args.kv_length.as<const int32_t>(),
+          .block_table = args.block_table.as<const int32_t>(),
+          .k_scale = args.k_scale.as<const float>(),
+          .v_scale = args.v_scale.as<const float>(),
+          .output_scale = args.output_scale.as<const float>(),
+          .y = args.y.data,
+          .q_stride = args.q.row_stride,
+          .y_stride = args.y.row_stride,
+          .table_stride = args.block_table.row_stride,
+          .tokens = args.q.rows(),
+          .cache_blocks = args.k_cache.shape[0],
+          .sequences = static_cast<int>(args.query_start.rows()),
+          .table_width = static_cast<int>(args.block_table.columns()),
+          .tokens_per_block = static_cast<int>(args.k_cache.shape[2]),
+          .heads = static_cast<int>(args.params->num_heads),
+          .kv_heads = static_cast<int>(args.params->num_kv_heads),
+          .head_dim = static_cast<int>(args.params->head_dim),
+          .softmax_scale = args.params->softmax_scale,
+          .window = args.params->window,
+          .activation = args.q.dtype,
+          .cache = args.k_cache.dtype,
+          .output = args.y.dtype};
+}
 
 int multiprocessors() {
   int device = 0;

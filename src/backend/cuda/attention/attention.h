@@ -8,6 +8,10 @@
 #include "backend/cuda/launch.h"
 #include "core/dtype.h"
 
+namespace octavo {
+struct Operands;  // ops/kernel.h
+}
+
 namespace octavo::cuda {
 
 struct AttentionCall {
@@ -34,6 +38,9 @@ struct AttentionCall {
   DType output;
 };
 
+// The operands of an attention.
+AttentionCall bind_attention(const Operands& operands);
+
 // Which sequences a launch serves, by their rows in this step.
 struct QueryRange {
   int least = 1;
@@ -52,6 +59,30 @@ struct DecodePlan {
 DecodePlan plan_decode(int sequences, int kv_heads, int multiprocessors);
 void launch_attention_decode(const AttentionCall& call, const DecodePlan& plan,
                              const Launch& where);
+
+// A new token's key and value as their linear wrote them, and how to append them.
+struct NewTokens {
+  const void* k;
+  const void* v;
+  const int32_t* positions;
+  const float* inverse_frequency;
+  const int64_t* slots;
+  std::byte* k_cache;
+  std::byte* v_cache;
+  int64_t k_stride, v_stride;
+};
+// When the launch below starts and how its CTAs spread; to be measured beside other kernels.
+enum class DecodeStart {
+  kUsual,  // as decode attention: early where its CTAs do not crowd
+  kEarly,  // always while its predecessor runs, where launches are programmatic
+  kAlone,  // the same with at most one CTA a multiprocessor
+};
+// RoPE of q and of the new keys, append and decode attention in one; q is not rotated yet. At most
+// one row a sequence. It has the bits of the two launches, and wants rows of q, k, v and y aligned
+// to four elements.
+bool can_launch_rope_attention(const AttentionCall& call, const NewTokens& tokens);
+void launch_rope_attention(const AttentionCall& call, const NewTokens& tokens,
+                           const DecodePlan& plan, DecodeStart start, const Launch& where);
 
 // Many tokens a sequence: tiles of query rows against tiles of keys. Rows of no sequence become
 // zero. The first is Hopper's and wants rows of q and y aligned to 16 bytes.

@@ -4,6 +4,7 @@
 
 #include "backend/cuda/device/attention.cuh"
 #include "backend/cuda/device/ptx/memory.cuh"
+#include "backend/cuda/device/rope.cuh"
 
 namespace octavo::device {
 
@@ -72,6 +73,19 @@ class Queries {
     }
   }
 
+  // Turns what was fetched by the angles of its position and rounds it, as a rope before would
+  // have.
+  __device__ __forceinline__ void rotate(const float* cosine, const float* sine) {
+#pragma unroll
+    for (int half = 0; half < C::kHalves; ++half) {
+      if constexpr (C::kRowBytes == 256) {
+        rotate_within(half, cosine, sine);
+      } else {
+        rotate_across(half, cosine, sine);
+      }
+    }
+  }
+
   __device__ __forceinline__ void prepare(float softmax_scale) {
 #pragma unroll
     for (int half = 0; half < C::kHalves; ++half) {
@@ -100,9 +114,60 @@ class Queries {
   }
 
  private:
+  // The first of four columns of product i that lane t of a quad takes: those whose keys it holds.
+  __device__ __forceinline__ static constexpr int column_of(int t, int i) {
+    constexpr int kEach = C::Product::kHalf ? 4 : 2;  // products of a piece
+    return key_piece<C>(t, i / kEach) * 4 * kEach + i % kEach * 4;
+  }
+  __device__ __forceinline__ static float element(const uint2& four, int j) {
+    const uint32_t pair = j < 2 ? four.x : four.y;
+    return __uint_as_float(j % 2 == 0 ? pair << 16 : pair & 0xFFFF0000u);
+  }
   __device__ __forceinline__ float value(int half, int i, int j) const {
     const uint32_t pair = j < 2 ? fetched_[half][i].x : fetched_[half][i].y;
     return __uint_as_float(j % 2 == 0 ? pair << 16 : pair & 0xFFFF0000u);
+  }
+  // A thread has both columns of a pair.
+  __device__ __forceinline__ void rotate_within(int half, const float* cosine, const float* sine) {
+    constexpr int kAway = C::kProducts / 2;  // from a product to that of the other half's columns
+#pragma unroll
+    for (int i = 0; i < kAway; ++i) {
+      const int column = column_of(threadIdx.x % 4, i);
+      float low[4], high[4];
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        low[j] = value(half, i, j);
+        high[j] = value(half, i + kAway, j);
+        device::rotate(low[j], high[j], cosine[column + j], sine[column + j]);
+      }
+      set(half, i, low);
+      set(half, i + kAway, high);
+    }
+  }
+  // Lanes t and t + 2 of a quad have one each.
+  __device__ __forceinline__ void rotate_across(int half, const float* cosine, const float* sine) {
+    const int t = threadIdx.x % 4;
+    const bool is_low = t < 2;
+#pragma unroll
+    for (int i = 0; i < C::kProducts; ++i) {
+      const int column = column_of(t, i) % (C::kHeadDim / 2);
+      const uint2 mine = fetched_[half][i];
+      const uint2 other = {__shfl_xor_sync(0xFFFFFFFFu, mine.x, 2),
+                           __shfl_xor_sync(0xFFFFFFFFu, mine.y, 2)};
+      float turned[4];
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        float low = element(is_low ? mine : other, j);
+        float high = element(is_low ? other : mine, j);
+        device::rotate(low, high, cosine[column + j], sine[column + j]);
+        turned[j] = is_low ? low : high;
+      }
+      set(half, i, turned);
+    }
+  }
+  __device__ __forceinline__ void set(int half, int i, const float (&values)[4]) {
+    using Rounded = device::Product<__nv_bfloat16>;
+    fetched_[half][i] = {Rounded::pack(values[0], values[1]), Rounded::pack(values[2], values[3])};
   }
 
   uint2 fetched_[C::kHalves][C::kProducts];
