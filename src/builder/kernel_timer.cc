@@ -276,7 +276,7 @@ std::vector<KernelTime> KernelTimer::measure(const Problem& asked,
 }
 
 double floor_us(const Problem& problem, const DeviceProperties& device) {
-  const bool is_linear = problem.op == Op::kLinear || problem.op == Op::kLinearSwiglu;
+  const bool is_linear = KernelTimer::measures(problem) && problem.op != Op::kRopeAttention;
   if (!is_linear || device.bytes_per_s <= 0) return 0;
   double bytes = 0;
   for (const auto* operands : {&problem.inputs, &problem.outputs}) {
