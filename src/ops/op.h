@@ -46,7 +46,7 @@ enum class Op : uint8_t {
   kGroupedLinearSwiglu,
   kCombine,
 };
-inline constexpr int kOpCount = 27;
+inline constexpr int kOpCount = static_cast<int>(Op::kCombine) + 1;
 
 // Whether the op moves data between ranks.
 constexpr bool is_communication(Op op) {
