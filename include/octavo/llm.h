@@ -103,7 +103,8 @@ class PendingCompletion {
   // Ends the request soon, with finish_reason "abort"; the tokens so far stay.
   void cancel();
   // Called on the engine's thread after every piece and at the end; it must be quick and not throw.
-  // Called once now where something is there already.
+  // Called once now where something is there already. The call at the end may still run when
+  // result() has returned: the callback shares what it refers to.
   void on_piece(std::function<void()> callback);
 
  private:

@@ -78,14 +78,14 @@ TEST_F(PendingCompletionTest, TheEndOfTheLlmEndsIt) {
 TEST_F(PendingCompletionTest, CallsBackForWhatIsThereAndWhatComes) {
   PendingCompletion pending = llm_.generate_async(input(2));
   pending.result();
-  std::atomic<int> calls = 0;
-  pending.on_piece([&] { ++calls; });
-  EXPECT_EQ(calls, 1);
+  const auto calls = std::make_shared<std::atomic<int>>(0);  // the last call may outlive the test
+  pending.on_piece([calls] { ++*calls; });
+  EXPECT_EQ(*calls, 1);
   PendingCompletion next = llm_.generate_async(input(4), /*streaming=*/true);
-  next.on_piece([&] { ++calls; });
+  next.on_piece([calls] { ++*calls; });
   next.result();
   EXPECT_TRUE(next.wait_for(milliseconds(0)));
-  EXPECT_GE(calls, 2);
+  EXPECT_GE(*calls, 2);
 }
 
 TEST_F(PendingCompletionTest, ManyThreadsEachWithParametersOfTheirOwn) {
