@@ -200,6 +200,7 @@ TEST(IntegerLargeRows, LeavesFewMultiprocessorsIdle) {
 
 // What the fast kernels refuse is refused by name, and the plain one takes it.
 TEST(IntegerScheme, OtherLayoutsOfScalesAreRefusedByName) {
+  OCTAVO_REQUIRE_DEVICE();
   const Linear linear = make_integer_linear({4, 64, 256, true}, true, DType::kI32);
   const Tensor y(DType::kBF16, {linear.m, linear.n});
   Problem problem = call_of(linear, y, 0).problem(Op::kLinear);
