@@ -46,7 +46,8 @@ std::string html_page(const std::string& title, const std::string& body) {
   return fmt::format(
       "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{}</title>\n"
       "<style>body{{font:15px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}}"
-      "svg{{width:100%;background:#fafafa}}text{{font-size:13px}}.axis{{fill:none;stroke:#333}}"
+      "pre{{white-space:pre-wrap}}svg{{width:100%;background:#fafafa}}text{{font-size:13px}}.axis{{"
+      "fill:none;stroke:#333}}"
       ".front{{fill:none;stroke:#06c;stroke-width:2}}.trial{{fill:#888}}.best{{fill:#c30}}"
       "table{{border-collapse:collapse}}td,th{{padding:.2em "
       ".7em;text-align:right;border-bottom:1px solid #ddd}}"
