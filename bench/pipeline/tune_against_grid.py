@@ -65,8 +65,8 @@ def measure(octavo, folder, inputs, settings):
 
 def picture(html, file):
     browser = shutil.which("chromium") or sys.exit("--picture: needs chromium")
-    run(browser, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=900,1100", f"--screenshot={file}",
-        html.resolve().as_uri())
+    run(browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=900,1000",
+        f"--screenshot={file}", html.resolve().as_uri())
 
 
 def main():
