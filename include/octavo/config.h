@@ -22,7 +22,7 @@ struct PluginConfig {
   bool multiple_profiles = true;
   bool use_fused_mlp = true;
   bool norm_quant_fusion = true;
-  bool rope_attention_fusion = false;  // Octavo's own
+  bool rope_attention_fusion = true;  // Octavo's own
 
   bool operator==(const PluginConfig&) const = default;
 };

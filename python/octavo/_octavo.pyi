@@ -15,6 +15,7 @@ class PluginConfig:
     multiple_profiles: bool
     use_fused_mlp: bool
     norm_quant_fusion: bool
+    rope_attention_fusion: bool
 
 class BuildConfig:
     device: str

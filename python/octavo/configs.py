@@ -107,6 +107,8 @@ class CalibConfig(Config):
 
 class PluginConfig(Config):
     """TensorRT-LLM's plugin flags. On the CPU a flag runs its unfused meaning, with one notice.
+    rope_attention_fusion is Octavo's own: RoPE, KV append and decode attention in one kernel where that
+    is faster.
 
     Defaults that differ from TensorRT-LLM's: use_fp8_context_fmha False, multiple_profiles True,
     norm_quant_fusion True. gemm_plugin None is "auto": cuBLASLt is a candidate; "disable": never.
@@ -152,6 +154,7 @@ class PluginConfig(Config):
     streamingllm: bool = only(False)
     manage_weights: bool = only(False)
     use_fused_mlp: bool = boolean(True)
+    rope_attention_fusion: bool = boolean(True)
     pp_reduce_scatter: bool = only(False)
 
 

@@ -138,8 +138,8 @@ def test_bad_calls_are_typed_and_leave_the_model_alive(llm, call, error, words):
     ({"max_seq_len": 100}, octavo.UsageError, "LLM.max_seq_len: 100 here, 512 in build_config"),
     ({"quant_config": octavo.QuantConfig(quant_algo="NVFP4")}, octavo.UnsupportedError,
      "QuantConfig.quant_algo: expected one of NO_QUANT, FP8"),
-    ({"quant_config": octavo.QuantConfig(quant_algo="FP8"), "load_format": "dummy"}, octavo.UnsupportedError,
-     "quant_config"),
+    ({"quant_config": octavo.QuantConfig(quant_algo="FP8", max_ppl_increase=0.1), "load_format": "dummy"},
+     octavo.UnsupportedError, "max_ppl_increase"),
 ])
 def test_bad_arguments(kwargs, error, words):
     with pytest.raises(error, match=words):
@@ -151,6 +151,12 @@ def test_refused_plugins_name_the_flag():
     config.plugin_config.user_buffer = True
     with pytest.raises(octavo.UnsupportedError, match="user_buffer.*needs.*reduce_fusion"):
         small_llm(build_config=config)
+
+
+def test_dummy_weights_of_a_scheme():
+    quant = octavo.QuantConfig(quant_algo="FP8", kv_cache_quant_algo="FP8")
+    with small_llm(load_format="dummy", quant_config=quant) as opened:
+        assert len(opened.generate([1, 2], greedy(3)).outputs[0].token_ids) == 3
 
 
 def test_after_the_end():

@@ -90,6 +90,20 @@ bool is_already(const ModelDir& model, const QuantFormat& weights, bool fp8_cach
                     "out, or give the 16-bit checkpoint");
 }
 
+// Random weights are made in the scheme; nothing is calibrated, and no quality is there to keep.
+void take_dummy_format(const QuantConfig& quant, ModelOptions& options) {
+  const std::pair<const char*, bool> of_real_weights[] = {
+      {"exclude_modules", !quant.exclude_modules.empty()},
+      {"clamp_val", quant.clamp_val.has_value()},
+      {"use_meta_recipe", quant.use_meta_recipe},
+      {"max_ppl_increase", quant.max_ppl_increase.has_value()}};
+  for (const auto& [field, asked] : of_real_weights) {
+    if (asked) throw unsupported("", field, "needs real weights: load_format is \"dummy\"");
+  }
+  if (asks(quant.quant_algo)) options.qformat = weight_format(quant).name;
+  if (kv_cache_format(quant) == "fp8") options.build_config.kv_cache_dtype = "fp8";
+}
+
 void check_sizes(const CalibConfig& config) {
   const std::pair<const char*, int64_t> sizes[] = {
       {"calib_config.calib_batches", config.calib_batches},
@@ -131,6 +145,7 @@ ModelOptions model_options(const LLMArgs& args) {
     }
     build.dtype = args.dtype;
   }
+  if (args.load_format == "dummy") take_dummy_format(args.quant_config, options);
   return options;
 }
 
@@ -152,9 +167,7 @@ std::optional<QuantizeOptions> quantize_options(const LLMArgs& args) {
     throw unsupported(args.model.string(), "quant_config",
                       "an engine is quantized as it was built: leave quant_config out");
   }
-  if (args.load_format == "dummy") {
-    throw unsupported("", "quant_config", "needs real weights: load_format is \"dummy\"");
-  }
+  if (args.load_format == "dummy") return std::nullopt;
   if (is_already(open_model_dir(args.model), format, kv_format == "fp8")) {
     if (!quant.max_ppl_increase) return std::nullopt;
     throw unsupported("", "max_ppl_increase",

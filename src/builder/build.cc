@@ -101,6 +101,13 @@ std::optional<DType> dtype_of_plugin(const std::string& gemm_plugin) {
   return std::nullopt;
 }
 
+// SwiGLU behind the low-latency linear: by its own flag, or as what the other two flags have in
+// common.
+bool admits_low_latency_swiglu(const PluginConfig& plugins) {
+  return plugins.low_latency_gemm_swiglu_plugin != "disable" ||
+         (plugins.gemm_swiglu_plugin != "disable" && plugins.low_latency_gemm_plugin != "disable");
+}
+
 // Whether the plugin flags admit a kernel for this call. A GEMM plugin of a type leaves to it the
 // library and the plugins that are on.
 bool is_admitted(const Kernel& kernel, const Problem& problem, const PluginConfig& plugins) {
@@ -108,8 +115,7 @@ bool is_admitted(const Kernel& kernel, const Problem& problem, const PluginConfi
   if (plugin == "gemm_plugin") return plugins.gemm_plugin != "disable";
   if (plugin == "low_latency_gemm_plugin") return plugins.low_latency_gemm_plugin != "disable";
   if (plugin == "gemm_swiglu_plugin") return plugins.gemm_swiglu_plugin != "disable";
-  if (plugin == "low_latency_gemm_swiglu_plugin")
-    return plugins.low_latency_gemm_swiglu_plugin != "disable";
+  if (plugin == "low_latency_gemm_swiglu_plugin") return admits_low_latency_swiglu(plugins);
   if (plugin == "use_fp8_context_fmha") return plugins.use_fp8_context_fmha;
   return problem.op != Op::kLinear ||
          problem.inputs[0].dtype != dtype_of_plugin(plugins.gemm_plugin);

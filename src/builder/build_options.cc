@@ -257,8 +257,6 @@ std::vector<std::string> check_build_options(const BuildConfig& options, const M
                           plugins.gemm_plugin == "fp8" || plugins.gemm_plugin == "bfloat16";
   if (resolved_device(options) == DeviceType::kCpu) {
     add_cpu_notices(plugins, gpu_plugin, notices);
-    if (plugins.rope_attention_fusion)
-      notices.push_back("the CPU backend runs the unfused meaning of --rope_attention_fusion");
     if (plugins.reduce_fusion && options.tp_size > 1) {
       notices.push_back(fmt::format("the CPU backend runs the unfused meaning of --reduce_fusion{}",
                                     plugins.user_buffer ? " and --user_buffer" : ""));

@@ -69,6 +69,19 @@ TEST(LlmArgs, EveryAlgorithmHasItsFormat) {
   EXPECT_TRUE(quantize_options(args)->use_meta_recipe);
 }
 
+TEST(LlmArgs, DummyWeightsAreMadeInTheScheme) {
+  LLMArgs args = pocket_args();
+  args.load_format = "dummy";
+  args.quant_config = {.quant_algo = QuantAlgo::kFp8PerChannelPerToken,
+                       .kv_cache_quant_algo = QuantAlgo::kFp8};
+  EXPECT_FALSE(quantize_options(args));
+  const ModelOptions options = model_options(args);
+  EXPECT_EQ(options.qformat, "fp8_pc_pt");
+  EXPECT_EQ(options.build_config.kv_cache_dtype, "fp8");
+  args.quant_config.exclude_modules = {"lm_head"};
+  EXPECT_EQ(error_of([&] { model_options(args); }).field(), "exclude_modules");
+}
+
 TEST(LlmArgs, WhatCannotBeQuantizedIsNamed) {
   LLMArgs args = pocket_args();
   args.quant_config = {.quant_algo = QuantAlgo::kFp8,
@@ -80,8 +93,6 @@ TEST(LlmArgs, WhatCannotBeQuantizedIsNamed) {
   args.calib_config = {.device = "tpu"};
   EXPECT_EQ(error_of([&] { quantize_options(args); }).field(), "calib_config.device");
   args.calib_config = {};
-  args.load_format = "dummy";
-  EXPECT_EQ(error_of([&] { quantize_options(args); }).field(), "quant_config");
   const Error error = error_of([] { parse_quant_algo("W4A8_QSERVE_PER_GROUP"); });
   EXPECT_EQ(error.category(), ErrorCategory::kUnsupported);
   EXPECT_THAT(error.what(), HasSubstr("NO_QUANT, FP8"));

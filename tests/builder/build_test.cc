@@ -193,10 +193,11 @@ void take_no_time(const Operands&, const LaunchContext&) {}
 // Measured on the host, whose linear and SwiGLU of this size take less than 2 ms and more than
 // nothing.
 void expect_fused_where_faster(const ModelDir& model, Op swiglu_op, Op fused_op) {
-  const BuildConfig config{.device = "cuda",
-                           .dtype = "bfloat16",
-                           .max_num_tokens = 64,
-                           .plugin_config = {.gemm_swiglu_plugin = "fp8"}};
+  const BuildConfig config{
+      .device = "cuda",
+      .dtype = "bfloat16",
+      .max_num_tokens = 64,
+      .plugin_config = {.gemm_swiglu_plugin = "fp8", .rope_attention_fusion = false}};
   ThreadPool pool(1);
   HostDevice device(pool, /*graphs=*/true);
   for (const bool quick : {true, false}) {
@@ -262,19 +263,23 @@ Verdict of_few_rows(const Problem& problem) {
   return problem.inputs[0].shape[0] <= 32 ? Verdict::yes() : Verdict::no("many rows");
 }
 
-// A plugin's kernel runs where that plugin was asked for; a bucket for which it has none is
-// unfused, whatever the other plugin could do.
-TEST(Build, ASwigluPluginAdmitsItsOwnKernelAlone) {
+// A plugin's kernel runs where that plugin was asked for, SwiGLU of few tokens also where both its
+// parts were; a bucket for which there is none is unfused, whatever another plugin could do.
+TEST(Build, SwigluPluginsAdmitTheirKernels) {
+  static bool large_is_slow;
   std::vector<Kernel> kernels;
   for (Kernel kernel : cpu_registry().all()) {
     if (kernel.op != Op::kLinearSwiglu) {
       kernels.push_back(kernel);
       continue;
     }
-    kernel.run = take_no_time;
+    kernel.run = [](const Operands& operands, const LaunchContext& context) {
+      if (large_is_slow) take_long(operands, context);
+    };
     kernel.name = "large";
     kernel.traits.plugin = "gemm_swiglu_plugin";
     kernels.push_back(kernel);
+    kernel.run = take_no_time;
     kernel.name = "few";
     kernel.traits.plugin = "low_latency_gemm_swiglu_plugin";
     kernel.supports = of_few_rows;
@@ -285,7 +290,8 @@ TEST(Build, ASwigluPluginAdmitsItsOwnKernelAlone) {
   ThreadPool pool(1);
   HostDevice device(pool, /*graphs=*/true);
   // The kernel of the fused calls of a plan for so many tokens: the host has one plan.
-  const auto fused = [&](const PluginConfig& plugins, int64_t tokens) -> std::string {
+  const auto fused = [&](PluginConfig plugins, int64_t tokens) -> std::string {
+    plugins.rope_attention_fusion = false;
     const BuildConfig config{
         .device = "cuda", .dtype = "bfloat16", .max_num_tokens = tokens, .plugin_config = plugins};
     const Blueprint blueprint =
@@ -295,10 +301,14 @@ TEST(Build, ASwigluPluginAdmitsItsOwnKernelAlone) {
     return calls.empty() ? "unfused" : plan.kernels[calls.front() - plan.program.calls.data()];
   };
   for (const int64_t tokens : {32, 64}) {
+    large_is_slow = false;
     EXPECT_EQ(fused({}, tokens), "unfused");
     EXPECT_EQ(fused({.gemm_swiglu_plugin = "fp8"}, tokens), "large");
     EXPECT_EQ(fused({.low_latency_gemm_swiglu_plugin = "fp8"}, tokens),
               tokens == 32 ? "few" : "unfused");
+    large_is_slow = tokens == 32;
+    EXPECT_EQ(fused({.gemm_swiglu_plugin = "fp8", .low_latency_gemm_plugin = "fp8"}, tokens),
+              tokens == 32 ? "few" : "large");
   }
 }
 

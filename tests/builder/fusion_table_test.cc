@@ -23,11 +23,13 @@ TEST(FusionTable, OrderAndSwitches) {
             (Names{"qkv", "rope_kv_append", "add_rms_norm", "quantize", "grouped_swiglu"}));
   EXPECT_EQ(enabled_names({.plugin_config = {.norm_quant_fusion = false}}),
             (Names{"qkv", "gate_up", "rope_kv_append", "add_rms_norm"}));
-  const PluginConfig attention = {.rope_attention_fusion = true};
-  EXPECT_EQ(enabled_names({.plugin_config = attention}), enabled_names({}));  // not on the CPU
-  EXPECT_EQ(enabled_names({.device = "cuda", .plugin_config = attention}).back(), "rope_attention");
-  for (const PluginConfig& swiglu : {PluginConfig{.gemm_swiglu_plugin = "fp8"},
-                                     PluginConfig{.low_latency_gemm_swiglu_plugin = "fp8"}}) {
+  EXPECT_EQ(enabled_names({.device = "cuda"}).back(), "rope_attention");  // not on the CPU
+  EXPECT_NE(
+      enabled_names({.device = "cuda", .plugin_config = {.rope_attention_fusion = false}}).back(),
+      "rope_attention");
+  for (const PluginConfig& swiglu :
+       {PluginConfig{.gemm_swiglu_plugin = "fp8", .rope_attention_fusion = false},
+        PluginConfig{.low_latency_gemm_swiglu_plugin = "fp8", .rope_attention_fusion = false}}) {
     EXPECT_EQ(enabled_names({.plugin_config = swiglu}), enabled_names({}));  // not on the CPU
     EXPECT_EQ(enabled_names({.device = "cuda", .plugin_config = swiglu}).back(), "linear_swiglu");
   }

@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
+#include <cstring>
+
 #include "backend/cpu/kernels.h"
 #include "backend/cuda/device_call.h"
 #include "ops/op_case.h"
@@ -73,14 +76,25 @@ inline void expect_within_intervals(std::string_view name,
   EXPECT_GT(supported, 0) << name;
 }
 
-// Output `index` has the CPU's bytes, and nothing beside its elements was written.
+// Where both have a float that is no number: which one arithmetic gives differs by processor.
+inline void take_bits_of_nan(testing_ops::HostTensor& to, const testing_ops::HostTensor& from) {
+  if (from.dtype() != DType::kF32 && from.dtype() != DType::kBF16) return;
+  for (int64_t i = 0; i < from.elements(); ++i) {
+    if (std::isnan(from.get(i)) && std::isnan(to.get(i)))
+      std::memcpy(to.storage().data() + to.byte_of(i), from.storage().data() + from.byte_of(i),
+                  static_cast<size_t>(size_of(from.dtype())));
+  }
+}
+
+// The outputs of those indices have the CPU's bytes, and nothing beside their elements was written.
 inline void expect_bytes_of_cpu(std::string_view name, const testing_ops::OpCase& one,
                                 const std::vector<size_t>& indices) {
   SCOPED_TRACE(one.name);
-  const auto device = run_on_device(cuda_kernel(name), one);
+  auto device = run_on_device(cuda_kernel(name), one);
   const auto host = run_on_host(one);
   for (const size_t i : indices) {
     ASSERT_EQ(device[i].storage().size(), host[i].storage().size());
+    take_bits_of_nan(device[i], host[i]);
     EXPECT_EQ(
         std::memcmp(device[i].storage().data(), host[i].storage().data(), host[i].storage().size()),
         0)

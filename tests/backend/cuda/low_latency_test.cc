@@ -119,7 +119,7 @@ TEST(LowLatencyConfig, TacticsChangeWhenLoadsAreAskedForAndNothingElse) {
     EXPECT_EQ(to_string(cuda::with_tactic(own, other)), to_string(own)) << other;
   const auto cut = cuda::low_latency_cut(1, 28672, 4096, own, true);
   EXPECT_EQ(cut.config.lead, own.depth);
-  EXPECT_EQ(cut.config.fill, own.depth);
+  EXPECT_EQ(cut.config.fill, 2);
 }
 
 TEST(LowLatencyConfig, EveryCandidateCanRun) {

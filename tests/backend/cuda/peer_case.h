@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -13,6 +14,10 @@
 #include "backend/cuda/device_call.h"
 
 namespace octavo::testing {
+
+// Kernels are loaded with their program, not at their first launch: a load waits for the kernels
+// that run, and where ranks share a GPU one that runs may wait for the rank that loads.
+inline const bool kKernelsLoadFirst = setenv("CUDA_MODULE_LOADING", "EAGER", /*overwrite=*/1) == 0;
 
 class PeerCase {
  public:

@@ -33,6 +33,7 @@ TEST(PeerStages, HandOverWhatTheySendInOrder) {
           ASSERT_EQ(y.as<uint16_t>()[0], step);
         }
       }
+      device.synchronize();  // what still runs uses the memory
     });
     expect_same_bytes(y, x, "what was sent");
   }

@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kTileRows = kLowLatencyTileRows;
 constexpr int kAtomRows = 8;  // of a swizzled KiB
+constexpr int kFill = 2;      // stages ahead of the kernel before, unless a tactic says otherwise
 
 constexpr int round_up(int value, int multiple) { return ceil_divide(value, multiple) * multiple; }
 
@@ -117,7 +118,7 @@ LowLatencyCut low_latency_cut(int m, int n, int k, const LowLatencyConfig& confi
                               bool programmatic) {
   LowLatencyCut cut = {.config = config};
   if (cut.config.lead == 0) cut.config.lead = config.depth;
-  if (cut.config.fill == 0) cut.config.fill = config.depth;
+  if (cut.config.fill == 0) cut.config.fill = kFill;
   const int tiles = ceil_divide(n, config.rows);
   cut.tile_stride = ceil_divide(tiles, config.passes);
   cut.whole_rounds = tiles / cut.tile_stride;

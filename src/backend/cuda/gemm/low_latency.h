@@ -61,7 +61,8 @@ struct LowLatencyConfig {
   int passes = 1;  // tiles of a CTA, at most
   // Stages before the end of its loads at which a CTA lets the next kernel in; 0: as many as depth.
   int lead = 0;
-  // Stages of weights that a CTA asks for before the kernel before it has ended; 0: all that fit.
+  // Stages of weights that a CTA asks for before the kernel before it has ended; 0: two, as more
+  // delay that kernel's own last loads (docs/performance.md).
   int fill = 0;
 };
 
