@@ -31,8 +31,8 @@ class Tuning {
   }
 
   TuneSummary run() {
-    const TrialRunner trial = [this](size_t candidate, int64_t requests) {
-      return run_trial(candidate, requests);
+    const TrialRunner trial = [this](size_t candidate, int64_t requests, int64_t turn) {
+      return run_trial(candidate, requests, turn);
     };
     const std::vector<Trial> trials =
         options_.search == "grid" ? search_grid(grid_.size(), requests_, trial)
@@ -45,14 +45,14 @@ class Tuning {
     for (const Trial& done : trials) {
       if (done.candidate == best && done.requests == requests_)
         summary.best = summary.records.size();
-      summary.records.push_back(records_.at(key(grid_[done.candidate], done.requests)));
+      summary.records.push_back(records_.at(key(grid_[done.candidate], done.requests, done.turn)));
     }
     return summary;
   }
 
  private:
-  static std::string key(const Settings& settings, int64_t requests) {
-    return fmt::format("{} {}", requests, command_line(settings));
+  static std::string key(const Settings& settings, int64_t requests, int64_t turn) {
+    return fmt::format("{} {} {}", requests, turn, command_line(settings));
   }
 
   std::filesystem::path trials_file() const { return options_.output_dir / "trials.jsonl"; }
@@ -72,7 +72,8 @@ class Tuning {
       const nlohmann::json json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
       if (json.is_discarded()) continue;
       TrialRecord record = trial_from_json(json, trials_file().string());
-      records_[key(record.settings, record.requests)] = std::move(record);
+      std::string name = key(record.settings, record.requests, record.turn);
+      records_[std::move(name)] = std::move(record);
     }
     if (!records_.empty()) log_info("{} finished trials are kept", records_.size());
   }
@@ -90,11 +91,12 @@ class Tuning {
     return std::ssize(dataset.requests);
   }
 
-  std::optional<double> run_trial(size_t candidate, int64_t requests) {
+  std::optional<double> run_trial(size_t candidate, int64_t requests, int64_t turn) {
     const Settings& settings = grid_[candidate];
-    const auto found = records_.find(key(settings, requests));
+    auto found = records_.find(key(settings, requests, turn));
     if (found == records_.end()) {
       TrialRecord record = measure(settings, requests);
+      record.turn = turn;
       keep(record);
       log_info("trial {}: {} requests, {}: {}", records_.size() + 1, requests,
                command_line(settings),
@@ -102,9 +104,9 @@ class Tuning {
                    ? fmt::format("{:.1f} tokens/s, TTFT {:.1f} ms, ITL {:.3f} ms",
                                  record.token_throughput, record.ttft_ms, record.itl_ms)
                    : record.refused);
-      records_[key(settings, requests)] = std::move(record);
+      found = records_.emplace(key(settings, requests, turn), std::move(record)).first;
     }
-    const TrialRecord& record = records_.at(key(settings, requests));
+    const TrialRecord& record = found->second;
     if (!record.refused.empty()) return std::nullopt;
     return score_of(record, options_.objective);
   }

@@ -3,18 +3,29 @@
 #include "tune/search.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 namespace octavo {
 namespace {
 
 constexpr size_t kFactor = 3;
+constexpr int64_t kLastTurns = 2;
+
+// A turn of trials, appended to `trials`.
+void run_turn(const std::vector<size_t>& candidates, int64_t requests, int64_t turn,
+              const TrialRunner& run, std::vector<Trial>& trials) {
+  for (const size_t candidate : candidates)
+    trials.push_back({candidate, requests, turn, run(candidate, requests, turn)});
+}
 
 }  // namespace
 
 std::vector<Trial> search_grid(size_t candidates, int64_t requests, const TrialRunner& run) {
   std::vector<Trial> trials;
-  for (size_t i = 0; i < candidates; ++i) trials.push_back({i, requests, run(i, requests)});
+  std::vector<size_t> all(candidates);
+  std::iota(all.begin(), all.end(), size_t{0});
+  run_turn(all, requests, 0, run, trials);
   return trials;
 }
 
@@ -31,8 +42,12 @@ std::vector<Trial> search_halving(size_t candidates, int64_t requests, int64_t l
     const bool last = rung + 1 == rungs;
     const int64_t size = last ? requests : std::clamp(now, std::min(least, requests), requests);
     std::vector<Trial> results;
-    for (const size_t candidate : alive) results.push_back({candidate, size, run(candidate, size)});
+    run_turn(alive, size, 0, run, results);
     trials.insert(trials.end(), results.begin(), results.end());
+    for (int64_t turn = 1; last && alive.size() > 1 && turn < kLastTurns; ++turn) {
+      std::ranges::reverse(alive);
+      run_turn(alive, size, turn, run, trials);
+    }
     std::erase_if(results, [](const Trial& trial) { return !trial.score; });
     std::ranges::stable_sort(results,
                              [](const Trial& a, const Trial& b) { return a.score > b.score; });
@@ -45,12 +60,16 @@ std::vector<Trial> search_halving(size_t candidates, int64_t requests, int64_t l
 }
 
 std::optional<size_t> best_candidate(const std::vector<Trial>& trials, int64_t requests) {
-  const Trial* best = nullptr;
+  std::map<size_t, std::pair<double, int>> sums;
   for (const Trial& trial : trials) {
     if (trial.requests != requests || !trial.score) continue;
-    if (best == nullptr || *trial.score > *best->score) best = &trial;
+    auto& [sum, count] = sums[trial.candidate];
+    sum += *trial.score;
+    ++count;
   }
-  return best == nullptr ? std::nullopt : std::optional(best->candidate);
+  const auto average = [](const auto& entry) { return entry.second.first / entry.second.second; };
+  const auto best = std::ranges::max_element(sums, {}, average);
+  return best == sums.end() ? std::nullopt : std::optional(best->first);
 }
 
 double full_trials(const std::vector<Trial>& trials, int64_t requests) {

@@ -96,13 +96,11 @@ std::string table_html(const TuneSummary& summary) {
 }  // namespace
 
 nlohmann::ordered_json to_json(const TrialRecord& record) {
-  nlohmann::ordered_json json = {{"settings", record.settings},
-                                 {"requests", record.requests},
-                                 {"token_throughput", record.token_throughput},
-                                 {"ttft_ms", record.ttft_ms},
-                                 {"itl_ms", record.itl_ms},
-                                 {"ppl_increase", nullptr},
-                                 {"refused", record.refused}};
+  nlohmann::ordered_json json = {
+      {"settings", record.settings}, {"requests", record.requests},
+      {"turn", record.turn},         {"token_throughput", record.token_throughput},
+      {"ttft_ms", record.ttft_ms},   {"itl_ms", record.itl_ms},
+      {"ppl_increase", nullptr},     {"refused", record.refused}};
   if (record.ppl_increase) json["ppl_increase"] = *record.ppl_increase;
   return json;
 }
@@ -114,6 +112,7 @@ TrialRecord trial_from_json(const nlohmann::json& json, const std::string& file)
   for (const std::string& name : settings.keys())
     record.settings[name] = settings.required_string(name);
   record.requests = object.required_int("requests", {1, int64_t{1} << 40});
+  record.turn = object.optional_int("turn", {0, 1 << 10}).value_or(0);
   record.token_throughput = object.required_float("token_throughput", {0.0, 1e12});
   record.ttft_ms = object.required_float("ttft_ms", {0.0, 1e12});
   record.itl_ms = object.required_float("itl_ms", {0.0, 1e12});

@@ -15,6 +15,7 @@ namespace octavo {
 struct TrialRecord {
   Settings settings;
   int64_t requests = 0;
+  int64_t turn = 0;  // of those with the same settings and requests
   double token_throughput = 0.0;
   double ttft_ms = 0.0;
   double itl_ms = 0.0;

@@ -10,7 +10,7 @@ namespace octavo {
 namespace {
 
 // The larger the candidate's number, the better; multiples of five cannot run.
-std::optional<double> landscape(size_t candidate, int64_t) {
+std::optional<double> landscape(size_t candidate, int64_t, int64_t) {
   if (candidate % 5 == 0) return std::nullopt;
   return static_cast<double>(candidate);
 }
@@ -24,15 +24,28 @@ TEST(Search, TheGridTriesEverything) {
 
 TEST(Search, HalvingFindsTheBestAtAFractionOfTheCost) {
   std::map<int64_t, int> by_size;
-  const auto trials = search_halving(24, 90, 4, [&](size_t candidate, int64_t requests) {
-    ++by_size[requests];
-    return landscape(candidate, requests);
-  });
+  const auto trials =
+      search_halving(24, 90, 4, [&](size_t candidate, int64_t requests, int64_t turn) {
+        ++by_size[requests];
+        return landscape(candidate, requests, turn);
+      });
   EXPECT_EQ(best_candidate(trials, 90), 23u);
   EXPECT_EQ(by_size[10], 24);
   EXPECT_EQ(by_size[30], 7);  // a third of the 19 that ran
-  EXPECT_EQ(by_size[90], 3);
+  EXPECT_EQ(by_size[90], 2 * 3);
   EXPECT_LE(full_trials(trials, 90), 12.0);  // half of the grid
+}
+
+// One lucky trial does not win: the last ones are measured in turns, there and back.
+TEST(Search, TheLastCandidatesTakeTurns) {
+  std::vector<size_t> order;
+  const auto trials = search_halving(3, 90, 4, [&](size_t candidate, int64_t, int64_t turn) {
+    order.push_back(candidate);
+    const double luck = candidate == 0 && turn == 0 ? 2.5 : 0.0;
+    return std::optional(static_cast<double>(candidate) + luck);
+  });
+  EXPECT_EQ(order, (std::vector<size_t>{0, 1, 2, 2, 1, 0}));
+  EXPECT_EQ(best_candidate(trials, 90), 2u);
 }
 
 TEST(Search, HalvingKeepsALeastSizeAndEndsWithAllRequests) {
