@@ -21,7 +21,8 @@ PROGRAMS = ["octavo", "tests/backend_cuda_tests", "tests/greedy_tool", "tests/lo
 PROGRAMS_OF_RANKS = ["octavo", "tests/backend_cuda_tests", "tests/pipeline_tests", "bench/cuda_comm_bench",
                      "bench/step_bench"]
 # Everything else that the programs need is on any Linux with a CUDA toolkit.
-LIBRARIES = ("libcupti", "libfmt", "libspdlog", "libpcre2-8", "libutf8proc", "libxxhash", "libgtest", "libgmock")
+LIBRARIES = ("libcupti", "libfmt", "libspdlog", "libpcre2-8", "libutf8proc", "libxxhash", "libgtest", "libgmock",
+             "libpython3", "libexpat")
 LIMIT_BYTES = 40 << 20
 
 
@@ -34,15 +35,24 @@ def python_with_nanobind():
     return python
 
 
+def copy_libraries(program):
+    """Those that a bare machine may lack."""
+    for line in subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout.splitlines():
+        words = line.split()
+        if words[0].startswith(LIBRARIES) and len(words) > 2:
+            shutil.copy(words[2], STAGE / words[0])
+
+
 def stage_python():
     """The package and this interpreter: the module fits no other version, and a GPU machine may have another."""
     home = STAGE / "python"
     (home / "bin").mkdir(parents=True)
     shutil.copy(os.path.realpath(sys.executable), home / "bin" / "python3")
+    copy_libraries(home / "bin" / "python3")
     standard = pathlib.Path(sysconfig.get_paths()["stdlib"])
-    shutil.copytree(standard, home / "lib" / standard.name, ignore=shutil.ignore_patterns(
-        "__pycache__", "test", "tests", "idlelib", "lib2to3", "ensurepip", "tkinter", "pydoc_data", "dist-packages",
-        "config-*", "*.a"))
+    left_out = shutil.ignore_patterns("__pycache__", "site-packages", "dist-packages", "test", "tests", "idlelib",
+                                      "lib2to3", "ensurepip", "tkinter", "pydoc_data", "config-*", "*.a")
+    shutil.copytree(standard, home / "lib" / standard.name, ignore=left_out)
     shutil.copytree(ROOT / "python" / "octavo", home / "octavo")
     for module in (BUILD / "python").glob("_octavo*.so"):
         subprocess.run(["strip", "-o", home / "octavo" / module.name, module], check=True)
@@ -59,10 +69,7 @@ def stage(jobs, programs):
     for program in programs:
         to = STAGE / pathlib.Path(program).name
         subprocess.run(["strip", "-o", to, BUILD / program], check=True)
-        for line in subprocess.run(["ldd", to], capture_output=True, text=True, check=True).stdout.splitlines():
-            words = line.split()
-            if words[0].startswith(LIBRARIES) and len(words) > 2:
-                shutil.copy(words[2], STAGE / words[0])
+        copy_libraries(to)
     data = ROOT.parent / "shared" / "data"
     for name in ("valid.jsonl", "calib.jsonl"):
         if (data / name).is_file():
