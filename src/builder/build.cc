@@ -8,6 +8,7 @@
 
 #include "builder/apply_quantization.h"
 #include "builder/kernel_timer.h"
+#include "builder/logit_rows.h"
 #include "builder/shard.h"
 #include "core/checked.h"
 #include "core/host_device.h"
@@ -362,9 +363,14 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
         return fusion.competition == Competition::kCalls;
       })};
   try {
-    for (const Plan& bucket : token_buckets(blueprint.config, options, target.kernels.device))
+    for (const Plan& bucket : token_buckets(blueprint.config, options, target.kernels.device)) {
+      Program program = draft.program;
+      if (bucket.kind == PlanKind::kMixed) narrow_to_logit_rows(program);
+      remove_dead_tensors(program);
+      validate(program);
       blueprint.plans.push_back(
-          best_plan(draft.program, competing, bucket, blueprint.config, registry, target));
+          best_plan(program, competing, bucket, blueprint.config, registry, target));
+    }
   } catch (const Error& error) {
     refuse_scheme(blueprint.config, error);
   }

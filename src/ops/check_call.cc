@@ -145,7 +145,7 @@ void check_call(Op op, Specs inputs, Specs outputs, const OpParams& params) {
   }
   if (cache) check_cache_scales(info, *cache, inputs, outputs);
   if (op == Op::kRopeAttention) check_attended_caches(outputs[0], outputs[1], params);
-  if (op == Op::kAllGather || op == Op::kRecv) {
+  if (op == Op::kAllGather || op == Op::kRecv || op == Op::kGatherRows) {
     check_moved_type(info, inputs, outputs[0]);
   } else if (op != Op::kKvAppend && op != Op::kRopeKvAppend && op != Op::kSend) {
     check_output_type(info, inputs, outputs.back());

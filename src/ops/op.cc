@@ -327,7 +327,9 @@ std::vector<SymbolicShape> infer_swiglu(Specs in, const OpParams&) {
 std::vector<SymbolicShape> infer_gather_rows(Specs in, const OpParams&) {
   const Rule rule(Op::kGatherRows, in);
   rule.matrix(0);
-  rule.floating(0);
+  const DType dtype = rule.at(0).dtype;
+  rule.expect(dtype == DType::kF32 || dtype == DType::kBF16 || dtype == DType::kE4M3, 0,
+              "float32, bfloat16 or float8_e4m3");
   rule.expect(rule.shape(1).size() == 1 && rule.at(1).dtype == DType::kI32, 1,
               "[logit_rows] int32");
   return {{rule.shape(1)[0], rule.shape(0)[1]}};

@@ -28,8 +28,9 @@ SymbolValues Plan::maxima(const SymbolValues& engine) const {
   if (kind == PlanKind::kDecode) {
     values.tokens = std::min(values.tokens, engine.sequences);
     values.sequences = values.tokens;
-    values.logit_rows = values.tokens;
   }
+  values.logit_rows =
+      kind == PlanKind::kDecode ? values.tokens : std::min(values.logit_rows, values.tokens);
   return values;
 }
 

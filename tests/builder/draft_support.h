@@ -60,13 +60,14 @@ inline Tensor weight_of(const Draft& draft, TensorId id, const WeightSource& sou
   return weight;
 }
 
-// Logits of every position of one sequence: what a rewrite must not change.
-inline std::vector<float> logits_of(const Draft& draft, const WeightSource& source) {
+// Logits of positions of one sequence, every one by default: what a rewrite must not change.
+inline std::vector<float> logits_of(const Draft& draft, const WeightSource& source,
+                                    std::vector<int32_t> rows = {0, 1, 2, 3, 4, 5, 6}) {
   const Program& program = draft.program;
   Batch batch;
   batch.table_width = 1;
   batch.append({3, 5, 7, 11, 13, 60, 2}, 0, {0}, 32);
-  for (int32_t row = 0; row < 7; ++row) batch.logit_rows.push_back(row);
+  batch.logit_rows = std::move(rows);
   const SymbolValues sizes = batch.sizes(1);
   ThreadPool pool(1);
   HostDevice device(pool);

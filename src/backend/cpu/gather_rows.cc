@@ -9,6 +9,12 @@
 namespace octavo {
 namespace {
 
+Verdict supports(const Problem& problem) {
+  return problem.inputs[0].dtype == problem.outputs[0].dtype
+             ? Verdict::yes()
+             : Verdict::no("x of another type than y");
+}
+
 void run(const Operands& operands, const LaunchContext& context) {
   const auto args = GatherRowsArgs::bind(operands);
   const auto copy_rows = [&](int64_t begin, int64_t end) {
@@ -26,7 +32,7 @@ void run(const Operands& operands, const LaunchContext& context) {
 const Kernel kCpuGatherRows = {.name = "cpu_gather_rows",
                                .op = Op::kGatherRows,
                                .traits = {},
-                               .supports = supports_activations,
+                               .supports = supports,
                                .workspace = nullptr,
                                .run = run};
 
