@@ -18,8 +18,20 @@ constexpr int kFill = 2;      // stages ahead of the kernel before, unless a tac
 
 constexpr int round_up(int value, int multiple) { return ceil_divide(value, multiple) * multiple; }
 
-int ring_bytes(int m, const LowLatencyConfig& config) {
-  return config.depth * config.steps * (config.rows + low_latency_tokens(m)) * kLowLatencyStep;
+// With so many rows of x in a stage.
+int ring_bytes(int tokens, const LowLatencyConfig& config) {
+  return config.depth * config.steps * (config.rows + tokens) * kLowLatencyStep;
+}
+
+// The cut with a ring that makes the most of `room` bytes.
+LowLatencyConfig with_ring(LowLatencyConfig config, int tokens, int k, int room) {
+  const int share = ceil_divide(ceil_divide(k, kLowLatencyStep), config.split);
+  config.depth = 1;
+  config.steps = 4;
+  if (share < config.steps || room / ring_bytes(tokens, config) < 3) config.steps = 2;
+  const int stages = config.passes * ceil_divide(share, config.steps);
+  config.depth = std::min({room / ring_bytes(tokens, config), stages, kLowLatencyMaxDepth});
+  return config;
 }
 
 // Sums, scales and barriers; the last product may read past a short tile at the ring's end.
@@ -27,17 +39,6 @@ int rest_bytes(int m, int rows) {
   const int tiles = ceil_divide(rows, kTileRows);
   return std::max(low_latency_rest_bytes(low_latency_tokens(m), tiles),
                   (kTileRows * tiles - rows) * kLowLatencyStep);
-}
-
-// The ring that makes the most of `shared_bytes` for the tiles of `config`; depth 0: none fits.
-void fit_ring(LowLatencyConfig& config, int m, int k, int shared_bytes) {
-  const int room = shared_bytes - rest_bytes(m, config.rows);
-  const int share = ceil_divide(ceil_divide(k, kLowLatencyStep), config.split);
-  config.depth = 1;
-  config.steps = 4;
-  if (share < config.steps || room / ring_bytes(m, config) < 3) config.steps = 2;
-  const int stages = config.passes * ceil_divide(share, config.steps);
-  config.depth = std::min({room / ring_bytes(m, config), stages, kLowLatencyMaxDepth});
 }
 
 TensorMapSpec codes_map(const uint8_t* data, int rows, int columns, int64_t stride, int box_rows,
@@ -82,7 +83,8 @@ LowLatencyConfig read_tactic(LowLatencyConfig config, std::string_view tactic, i
       config.fill = words.number(1, kMostStages);
     } else if (words.word() == "ring") {
       const int kibibytes = words.number(1, kLowLatencySharedBytes / 1024);
-      fit_ring(config, m, k, kibibytes * 1024);
+      const int room = kibibytes * 1024 - rest_bytes(m, config.rows);
+      config = with_ring(config, low_latency_tokens(m), k, room);
       if (config.depth < 1) words.fail(fmt::format("no stage fits into {} KiB", kibibytes));
     } else {
       words.fail("the words of a low-latency linear are lead, fill and ring");
@@ -101,7 +103,7 @@ LowLatencyConfig with_tactic(const LowLatencyConfig& config, std::string_view ta
 }
 
 int low_latency_shared_bytes(int m, const LowLatencyConfig& config) {
-  return ring_bytes(m, config) + rest_bytes(m, config.rows);
+  return ring_bytes(low_latency_tokens(m), config) + rest_bytes(m, config.rows);
 }
 
 LowLatencyConfig cut_low_latency(int m, int n, int k, int ctas, int split, int shared_bytes) {
@@ -110,8 +112,7 @@ LowLatencyConfig cut_low_latency(int m, int n, int k, int ctas, int split, int s
   const int each = ceil_divide(n, std::max(1, ctas / split));
   config.passes = split > 1 ? 1 : ceil_divide(each, kLowLatencyMaxRows);
   config.rows = std::min(round_up(ceil_divide(each, config.passes), kAtomRows), kLowLatencyMaxRows);
-  fit_ring(config, m, k, shared_bytes);
-  return config;
+  return with_ring(config, low_latency_tokens(m), k, shared_bytes - rest_bytes(m, config.rows));
 }
 
 std::vector<LowLatencyConfig> low_latency_candidates(int m, int n, int k, int multiprocessors) {
