@@ -29,7 +29,9 @@ TEST(TacticWords, WordsAndNumbersInTheirOrder) {
   std::vector<std::string> seen;
   while (words.next()) {
     seen.emplace_back(words.word());
-    if (words.word() == "split") EXPECT_EQ(words.number(8, 8), 8);
+    if (words.word() == "split") {
+      EXPECT_EQ(words.number(8, 8), 8);
+    }
   }
   EXPECT_EQ(seen, (std::vector<std::string>{"keys", "split", "x"}));
   EXPECT_EQ(error_of("", false), "");
