@@ -346,7 +346,6 @@ void bench_chain_costs(Bench& bench) {
   // The best of each pair that has been measured.
   Options best = base;
   best.fused_swiglu = true;
-  best.linear_tactic = "fill 2";
   Options fused = best;
   fused.rope_attention = true;
   const auto variant = [](Options from, const char* attention, const char* o = nullptr,
@@ -356,15 +355,17 @@ void bench_chain_costs(Bench& bench) {
     from.qkv_tactic = qkv;
     return from;
   };
+  const char* const small = "ring 116 fill 9";  // beside attention; all of it at once
+  const char* const whole = "fill 9";
   const std::vector<Options> variants = {
-      base, best, variant(best, "keys", "ring 116"), variant(best, "keys short", ""), fused,
-      variant(fused, "keys", "ring 116"), variant(fused, "short", ""),
-      variant(fused, "keys short", ""), variant(fused, "keys short", "fill 2"),
-      variant(fused, "early keys", "ring 116", "ring 116 fill 2"),
-      variant(fused, "early keys short", "", "ring 148 fill 2"),
+      base, best, variant(best, "keys", small), variant(best, "keys short", whole), fused,
+      variant(fused, "keys", small), variant(fused, "short", whole),
+      variant(fused, "keys short", whole), variant(fused, "keys short", ""),
+      variant(fused, "early keys", small, "ring 116"),
+      variant(fused, "early keys short", whole, "ring 148"),
       // Shares for a lone sequence: for 16 the plan has them in two parts already.
-      variant(fused, "split 8"), variant(fused, "split 8 keys", "ring 116"),
-      variant(fused, "early split 8 keys", "ring 116", "ring 116 fill 2"), base};
+      variant(fused, "split 8"), variant(fused, "split 8 keys", small),
+      variant(fused, "early split 8 keys", small, "ring 116"), base};
   for (const int64_t batch : {1, 16}) {
     for (const Options& options : variants) {
       if (batch > 1 && std::strstr(options.attention_tactic, "split") != nullptr) continue;
