@@ -4,7 +4,6 @@
 
 #include "backend/cuda/device/ptx/grid_dependency.cuh"
 #include "backend/cuda/device/ptx/memory.cuh"
-#include "backend/cuda/device/ptx/tma.cuh"
 #include "backend/cuda/launch.h"
 #include "kernels/cuda/probe.h"
 
@@ -32,14 +31,6 @@ __global__ void __launch_bounds__(kThreads)
   if (mixed == 0x12345678u) *sink = mixed;
 }
 
-__global__ void l2_prefetch_kernel(const std::byte* data, size_t bytes, size_t piece) {
-#if __CUDA_ARCH__ >= 900
-  const size_t first = (blockIdx.x * static_cast<size_t>(blockDim.x) + threadIdx.x) * piece;
-  if (first >= bytes) return;
-  device::bulk_prefetch(data + first, static_cast<uint32_t>(min(piece, bytes - first)));
-#endif
-}
-
 __device__ uint32_t mix(uint64_t index, uint32_t seed) {
   uint64_t value = (index + 1) * 0x9E3779B97F4A7C15ull + seed;
   value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9ull;
@@ -60,16 +51,6 @@ __global__ void fill_bf16_kernel(__nv_bfloat16* data, size_t elements, float lim
 }
 
 }  // namespace
-
-void launch_l2_prefetch(const void* data, size_t bytes, cudaStream_t stream) {
-  constexpr size_t kPiece = 16 << 10;
-  cuda::Grid grid;
-  grid.threads = 32;
-  grid.blocks = dim3(static_cast<unsigned>(
-      cuda::blocks_for(static_cast<int64_t>(bytes), static_cast<int64_t>(kPiece) * grid.threads)));
-  cuda::launch({.stream = stream}, grid, l2_prefetch_kernel, static_cast<const std::byte*>(data),
-               bytes, kPiece);
-}
 
 void launch_stream_probe(const void* data, size_t bytes, int ctas, bool deep, bool programmatic,
                          void* sink, cudaStream_t stream) {

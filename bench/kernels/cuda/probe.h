@@ -14,9 +14,6 @@ namespace octavo::bench {
 void launch_stream_probe(const void* data, size_t bytes, int ctas, bool deep, bool programmatic,
                          void* sink, cudaStream_t stream);
 
-// Asks for `bytes` in L2, a multiple of 16, and waits for nothing.
-void launch_l2_prefetch(const void* data, size_t bytes, cudaStream_t stream);
-
 // Random E4M3 codes of realistic spread, no NaN.
 void fill_codes(void* data, size_t bytes, uint32_t seed);
 // Random bfloat16 values, uniform in (-limit, limit).

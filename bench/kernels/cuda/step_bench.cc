@@ -1,5 +1,9 @@
 // Benchmarks of the small ops and of one decode step of an 8B model, as a runner replays it.
 // SPDX-License-Identifier: Apache-2.0
+#include <cstring>
+
+#include "backend/cuda/attention/attention.h"
+#include "backend/cuda/gemm/low_latency.h"
 #include "backend/cuda/kernels.h"
 #include "kernels/cuda/groups.h"
 #include "kernels/cuda/probe.h"
@@ -54,10 +58,11 @@ class Decoder {
     bool programmatic;
     bool bf16_cache;
     bool fused_swiglu = false;
-    const char* linear_tactic = "";  // of the low-latency kernels
-    const char* small_tactic = "";   // of norms and SwiGLU
-    bool prefetch = false;  // brings o's weight into L2 from another stream while attention runs
-    const char* rope_attention = nullptr;  // the tactic of both in one kernel; null: two
+    const char* linear_tactic = "";     // of the low-latency kernels
+    bool rope_attention = false;        // RoPE, append and attention in one kernel
+    const char* attention_tactic = "";  // of either attention
+    const char* qkv_tactic = nullptr;   // null: linear_tactic
+    const char* o_tactic = nullptr;
   };
 
   Decoder(Bench& bench, int64_t batch, int64_t context, const Options& options)
@@ -84,22 +89,14 @@ class Decoder {
     ids_ = filled<int32_t>(arena, DType::kI32, {batch}, 17);
     final_ = view(arena, DType::kBF16, {batch, kHidden});
     workspace_ = {arena.take(64 << 20), 64 << 20};
-    for (cudaEvent_t* event : {&fork_, &join_})
-      OCTAVO_CUDA_CHECK(cudaEventCreateWithFlags(event, cudaEventDisableTiming));
     OCTAVO_CUDA_CHECK(cudaDeviceSynchronize());
   }
-  ~Decoder() {
-    for (const cudaEvent_t event : {fork_, join_}) cudaEventDestroy(event);
-  }
-  Decoder(const Decoder&) = delete;
-  Decoder& operator=(const Decoder&) = delete;
 
   void step() {
     call("cuda_embedding", {ids_, head_}, {x_});
     for (size_t i = 0; i < layers_.size(); ++i) layer(layers_[i], i == 0);
     call("cuda_add_rms_norm", {x_, residual_, norm_, {}}, {residual_, final_}, RmsNormParams{});
     call("cuda_linear_cublaslt", {final_, head_, {}, {}, {}}, {logits_}, LinearParams{});
-    if (options_.prefetch) wait(side_, join_, bench_.stream);
   }
 
   double weight_bytes() const {
@@ -169,18 +166,14 @@ class Decoder {
            RmsNormParams{});
     }
     const int64_t kv = kKvHeads * kHeadDim;
-    call(options_.linear, {normed_, layer.qkv, scale_, scales3_, none}, {qkv_},
-         LinearParams{{kHidden, kv, kv}});
-    if (options_.prefetch) {
-      wait(bench_.stream, fork_, side_);
-      launch_l2_prefetch(layer.o.data, static_cast<size_t>(layer.o.bytes()), side_);
-    }
+    linear({normed_, layer.qkv, scale_, scales3_, none}, qkv_, LinearParams{{kHidden, kv, kv}},
+           options_.qkv_tactic);
     attention(layer, scale);
-    call(options_.linear, {attended_, layer.o, scale_, scale_, none}, {x_}, LinearParams{});
+    linear({attended_, layer.o, scale_, scale_, none}, x_, {}, options_.o_tactic);
     call("cuda_add_rms_norm", {x_, residual_, norm_, scale_}, {residual_, normed_},
          RmsNormParams{});
     gate_up(layer);
-    call(options_.linear, {activated_, layer.down, scale_, scale_, none}, {x_}, LinearParams{});
+    linear({activated_, layer.down, scale_, scale_, none}, x_, {});
   }
 
   void attention(const Layer& layer, const TensorView& scale) {
@@ -191,11 +184,11 @@ class Decoder {
                                  .num_kv_heads = kKvHeads,
                                  .head_dim = kHeadDim,
                                  .softmax_scale = 0.0884f};
-    if (options_.rope_attention != nullptr) {
+    if (options_.rope_attention) {
       call("cuda_rope_attention_decode",
            {q, k, v, positions_, frequency_, slots_, start_, queries_, lengths_, table_, scale,
             scale, scale_},
-           {layer.k_cache, layer.v_cache, attended_}, params);
+           {layer.k_cache, layer.v_cache, attended_}, params, options_.attention_tactic);
       return;
     }
     call("cuda_rope_kv_append", {q, k, v, positions_, frequency_, slots_, scale, scale},
@@ -203,46 +196,42 @@ class Decoder {
     call(
         "cuda_attention_decode",
         {q, layer.k_cache, layer.v_cache, start_, queries_, lengths_, table_, scale, scale, scale_},
-        {attended_}, params);
+        {attended_}, params, options_.attention_tactic);
+  }
+
+  // `tactic`: null where it is that of all linears.
+  void linear(const std::vector<TensorView>& inputs, const TensorView& output,
+              const LinearParams& params, const char* tactic = nullptr) {
+    call(options_.linear, inputs, {output}, params,
+         tactic != nullptr ? tactic : options_.linear_tactic);
   }
 
   void gate_up(const Layer& layer) {
     const LinearParams halves{{kIntermediate, kIntermediate}};
     if (options_.fused_swiglu) {
       call("cuda_linear_swiglu_low_latency", {normed_, layer.gate_up, scale_, scales2_, {}, scale_},
-           {activated_}, halves);
+           {activated_}, halves, options_.linear_tactic);
       return;
     }
-    call(options_.linear, {normed_, layer.gate_up, scale_, scales2_, {}}, {gate_up_}, halves);
+    linear({normed_, layer.gate_up, scale_, scales2_, {}}, gate_up_, halves);
     call("cuda_swiglu",
          {columns(gate_up_, 0, kIntermediate), columns(gate_up_, kIntermediate, kIntermediate),
           scale_},
          {activated_});
   }
 
-  // What `to` does from now on follows on what `from` does now.
-  static void wait(cudaStream_t from, cudaEvent_t event, cudaStream_t to) {
-    OCTAVO_CUDA_CHECK(cudaEventRecord(event, from));
-    OCTAVO_CUDA_CHECK(cudaStreamWaitEvent(to, event));
-  }
-
   void call(std::string_view name, std::vector<TensorView> inputs, std::vector<TensorView> outputs,
-            const OpParams& params = {}) {
+            const OpParams& params = {}, std::string_view tactic = {}) {
     const Kernel& kernel = kernel_named(name);
     LaunchContext context;
     context.stream = static_cast<cudaStream_t>(bench_.stream);
     context.programmatic_launch = options_.programmatic && kernel.traits.programmatic;
     context.workspace = workspace_;
-    if (name.ends_with("_low_latency")) context.tactic = options_.linear_tactic;
-    if (name == "cuda_add_rms_norm" || name == "cuda_swiglu")
-      context.tactic = options_.small_tactic;
-    if (name == "cuda_rope_attention_decode") context.tactic = options_.rope_attention;
+    context.tactic = tactic;
     kernel.run({inputs, outputs, &params}, context);
   }
 
   Bench& bench_;
-  Stream side_;
-  cudaEvent_t fork_ = nullptr, join_ = nullptr;
   Options options_;
   int64_t batch_;
   int64_t blocks_ = 0;
@@ -253,6 +242,22 @@ class Decoder {
   TensorView table_, start_, slots_, queries_, lengths_, positions_;
   std::span<std::byte> workspace_;
 };
+
+// A kernel ignores a tactic that makes no sense; a benchmark must not.
+void check_tactics(const Decoder::Options& options, int64_t batch) {
+  constexpr int kMultiprocessors = 132;
+  const int m = static_cast<int>(batch);
+  const auto check = [&](int64_t n, int64_t k, const char* tactic) {
+    const int columns = static_cast<int>(k);
+    cuda::read_tactic(cuda::low_latency_config(m, static_cast<int>(n), columns, kMultiprocessors),
+                      tactic != nullptr ? tactic : options.linear_tactic, m, columns);
+  };
+  check(Decoder::kQkv, Decoder::kHidden, options.qkv_tactic);
+  check(Decoder::kHidden, Decoder::kHidden, options.o_tactic);
+  check(2 * Decoder::kIntermediate, Decoder::kHidden, nullptr);
+  check(Decoder::kHidden, Decoder::kIntermediate, nullptr);
+  cuda::read_tactic(cuda::DecodePlan{}, options.attention_tactic);
+}
 
 void time_small_op(Bench& bench, std::string_view name, int64_t tokens,
                    const std::vector<TensorView>& inputs, const std::vector<TensorView>& outputs,
@@ -333,37 +338,48 @@ void bench_decode_step(Bench& bench) {
 }
 
 // What the hand-over from kernel to kernel costs in a step, by variants of who lets whom in when
-// (docs/performance.md has the predictions).
+// (docs/performance.md has the predictions, and what became of those that stood here before).
 void bench_chain_costs(Bench& bench) {
   constexpr int64_t kContext = 3072;
-  const auto variant = [](const char* linear_tactic, const char* small_tactic, bool fused = false,
-                          bool prefetch = false, const char* rope_attention = nullptr) {
-    return Decoder::Options{.linear = "cuda_linear_low_latency",
-                            .programmatic = true,
-                            .bf16_cache = false,
-                            .fused_swiglu = fused,
-                            .linear_tactic = linear_tactic,
-                            .small_tactic = small_tactic,
-                            .prefetch = prefetch,
-                            .rope_attention = rope_attention};
+  using Options = Decoder::Options;
+  const Options base = {.linear = "cuda_linear_low_latency", .programmatic = true};
+  // The best of each pair that has been measured.
+  Options best = base;
+  best.fused_swiglu = true;
+  Options fused = best;
+  fused.rope_attention = true;
+  const auto variant = [](Options from, const char* attention, const char* o = nullptr,
+                          const char* qkv = nullptr) {
+    from.attention_tactic = attention;
+    from.o_tactic = o;
+    from.qkv_tactic = qkv;
+    return from;
   };
+  const char* const small = "ring 116 fill 9";  // beside attention; all of it at once
+  const char* const whole = "fill 9";
+  const std::vector<Options> variants = {
+      base, best, variant(best, "keys", small), variant(best, "keys short", whole), fused,
+      variant(fused, "keys", small), variant(fused, "short", whole),
+      variant(fused, "keys short", whole), variant(fused, "keys short", ""),
+      variant(fused, "early keys", small, "ring 116"),
+      variant(fused, "early keys short", whole, "ring 148"),
+      // Shares for a lone sequence: for 16 the plan has them in two parts already.
+      variant(fused, "split 8"), variant(fused, "split 8 keys", small),
+      variant(fused, "early split 8 keys", small, "ring 116"), base};
   for (const int64_t batch : {1, 16}) {
-    for (const Decoder::Options& options :
-         {variant("", ""), variant("lead 1", ""), variant("", "late"), variant("fill 1", ""),
-          variant("fill 2", ""), variant("fill 4", ""), variant("fill 2", "late"),
-          variant("", "", true), variant("fill 2", "", true), variant("", "", false, true),
-          variant("", "", true, true), variant("", "", false, false, ""),
-          variant("", "", false, false, "early"), variant("", "", false, false, "alone"),
-          variant("", "", true, true, ""), variant("fill 2", "", true, true, "alone"),
-          variant("", "")}) {
+    for (const Options& options : variants) {
+      if (batch > 1 && std::strstr(options.attention_tactic, "split") != nullptr) continue;
+      check_tactics(options, batch);
       Decoder decoder(bench, batch, kContext, options);
+      const auto own = [&](const char* tactic) {
+        return tactic != nullptr ? tactic : options.linear_tactic;
+      };
       bench.results.add(
-          R"({{"group": "chain_costs", "model": "8B", "batch": {}, "linear": "{}", "small": "{}", )"
-          R"("fused_swiglu": {}, "prefetch": {}, "rope_attention": "{}", "us": {:.1f}}})",
-          batch, options.linear_tactic, options.small_tactic, options.fused_swiglu,
-          options.prefetch,
-          options.rope_attention == nullptr ? "two kernels" : options.rope_attention,
-          decoder.time());
+          R"({{"group": "chain_costs", "model": "8B", "batch": {}, "linear": "{}", "qkv": "{}", )"
+          R"("o": "{}", "fused_swiglu": {}, "rope_attention": {}, "attention": "{}", )"
+          R"("us": {:.1f}}})",
+          batch, options.linear_tactic, own(options.qkv_tactic), own(options.o_tactic),
+          options.fused_swiglu, options.rope_attention, options.attention_tactic, decoder.time());
     }
   }
 }

@@ -388,6 +388,43 @@ TEST(DecodeSplit, EverySplitAndRepeatable) {
   }
 }
 
+Tensor decode_with(const Inputs& in, const std::string& tactic) {
+  Tensor y(DType::kBF16, in.q.shape());
+  DeviceCall call = make_call(in);
+  call.tactic(tactic).none().out(y).run("cuda_attention_decode");
+  return y;
+}
+
+// How a launch starts and makes way changes no byte; the split changes the order of sums alone.
+void check_tactics(const Case& c) {
+  const Inputs in = make_inputs(c);
+  const Tensor y = decode_with(in, "");
+  const int sequences = static_cast<int>(c.sequences.size());
+  const int own =
+      cuda::plan_decode(sequences, static_cast<int>(c.kv_heads), cuda::multiprocessors()).split;
+  for (const std::string& tactic :
+       {std::string("early"), std::string("alone keys"), std::string("short"),
+        std::string("early short keys"), fmt::format("split {} short", own),
+        std::string("not a tactic")})
+    expect_same_bytes(decode_with(in, tactic), y, tactic);
+  const Expected expected = oracle(c, in);
+  const double rounding = c.cache == DType::kE4M3 ? 0x1p-11 : 0x1p-8;
+  for (const char* tactic : {"split 2", "split 4 short", "split 8 keys"})
+    expect_attention(c, expected, decode_with(in, tactic), rounding, tactic);
+}
+
+// With a cluster for each pair, and with more pairs.
+TEST(DecodeTactic, AllButTheSplitKeepTheBytes) {
+  OCTAVO_REQUIRE_DEVICE();
+  for (const DType cache : {DType::kBF16, DType::kE4M3}) {
+    for (const int64_t head_dim : {64, 128}) {
+      check_tactics({cache, 4, 2, head_dim, 32, 0, {{1, 700}}});
+      check_tactics({cache, 6, 2, head_dim, 32, 0, {{1, 161}, {0, 0}, {1, 33}}, 1});
+    }
+    check_tactics({cache, 12, 1, 128, 64, 0, {{1, 300}}});
+  }
+}
+
 // Rows of q and y that start anywhere.
 TEST(DecodeRows, Unaligned) {
   OCTAVO_REQUIRE_DEVICE();

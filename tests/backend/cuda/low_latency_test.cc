@@ -3,6 +3,7 @@
 #include "backend/cuda/gemm/low_latency.h"
 
 #include "backend/cuda/linear_case.h"
+#include "core/error.h"
 
 namespace octavo::testing {
 namespace {
@@ -111,15 +112,69 @@ TEST(LowLatency, TokensAreIndependent) {
   }
 }
 
+// A ring of any size gives the same bytes: down to one stage, with and without a cluster.
+TEST(LowLatency, RingsGiveTheSameBytes) {
+  OCTAVO_REQUIRE_DEVICE();
+  struct Rings {
+    int m, n, k;
+    const char* tactics[3];  // of one, two and three stages
+  };
+  for (const Rings& c : {Rings{1, 144, 4112, {"ring 12", "ring 16 fill 1", "ring 20 lead 1"}},
+                         Rings{16, 4300, 528, {"ring 20", "ring 34 fill 1", "ring 48 lead 1"}}}) {
+    const Linear linear = make_linear(DType::kE4M3, c.m, c.n, c.k, 1, true, DType::kBF16);
+    LowLatencyProduct product(linear);
+    const LowLatencyConfig own = cuda::low_latency_config(c.m, c.n, c.k, 132);
+    const Tensor y = product.run(own);
+    int depth = 0;
+    for (const char* tactic : c.tactics) {
+      const LowLatencyConfig smaller = cuda::read_tactic(own, tactic, c.m, c.k);
+      EXPECT_EQ(smaller.depth, ++depth) << to_string(smaller);
+      expect_same_bytes(product.run(smaller), y, to_string(smaller));
+    }
+  }
+}
+
 TEST(LowLatencyConfig, TacticsChangeWhenLoadsAreAskedForAndNothingElse) {
   const LowLatencyConfig own = cuda::low_latency_config(1, 28672, 4096, 132);
-  const LowLatencyConfig changed = cuda::with_tactic(own, "lead 1 fill 2");
+  const LowLatencyConfig changed = cuda::with_tactic(own, "lead 1 fill 2", 1, 4096);
   EXPECT_EQ(to_string(changed), to_string(own) + " lead 1 fill 2");
-  for (const char* other : {"", "lead", "lead 0", "lead x", "fill 2 algorithm 7", "late"})
-    EXPECT_EQ(to_string(cuda::with_tactic(own, other)), to_string(own)) << other;
   const auto cut = cuda::low_latency_cut(1, 28672, 4096, own, true);
   EXPECT_EQ(cut.config.lead, own.depth);
   EXPECT_EQ(cut.config.fill, 2);
+}
+
+// o of an 8B model beside decode attention that lets it in at its keys: a CTA of 110 KiB. Of 228
+// KiB of a multiprocessor each takes one for the system.
+TEST(LowLatencyConfig, ARingKeepsWithinItsMemory) {
+  for (const int m : {1, 16, 64}) {
+    const LowLatencyConfig own = cuda::low_latency_config(m, 4096, 4096, 132);
+    LowLatencyConfig cut = cuda::read_tactic(own, "ring 116", m, 4096);
+    const int bytes = low_latency_shared_bytes(m, cut);
+    EXPECT_LE(bytes, 116 << 10) << m;
+    EXPECT_GT(low_latency_shared_bytes(m, own), 116 << 10) << m;
+    LowLatencyConfig more = cut;
+    ++more.depth;
+    EXPECT_GT(low_latency_shared_bytes(m, more), 116 << 10) << m;
+    cut.steps = own.steps;
+    cut.depth = own.depth;
+    EXPECT_EQ(to_string(cut), to_string(own)) << m;
+  }
+}
+
+TEST(LowLatencyConfig, ATacticThatMakesNoSenseIsNamedAndCountsForNothing) {
+  const LowLatencyConfig own = cuda::low_latency_config(1, 28672, 4096, 132);
+  for (const char* tactic : {"lead", "lead 0", "lead x", "lead 1x", "fill 2 algorithm 7", "late",
+                             "ring", "ring 228", "ring -1", "ring 4", "fill  2", "fill 2 ", " "}) {
+    EXPECT_EQ(to_string(cuda::with_tactic(own, tactic, 1, 4096)), to_string(own)) << tactic;
+    try {
+      cuda::read_tactic(own, tactic, 1, 4096);
+      ADD_FAILURE() << tactic;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string_view(error.what()).find(tactic), std::string_view::npos)
+          << error.what();
+    }
+  }
+  EXPECT_EQ(to_string(cuda::read_tactic(own, "", 1, 4096)), to_string(own));
 }
 
 TEST(LowLatencyConfig, EveryCandidateCanRun) {

@@ -53,8 +53,8 @@ Verdict supports_reference(const Problem& problem) {
 
 void run_decode(const Operands& operands, const LaunchContext& context) {
   const AttentionCall call = bind_attention(operands);
-  launch_attention_decode(call, plan_decode(call.sequences, call.kv_heads, multiprocessors()),
-                          on(context));
+  const DecodePlan plan = plan_decode(call.sequences, call.kv_heads, multiprocessors());
+  launch_attention_decode(call, with_tactic(plan, context.tactic), on(context));
 }
 
 // Sequences with one row stream their keys; the others are tiled. The two launches write different

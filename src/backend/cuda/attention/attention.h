@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "backend/cuda/launch.h"
 #include "core/dtype.h"
@@ -47,6 +48,13 @@ struct QueryRange {
   int most = INT32_MAX;
 };
 
+// When a decode launch starts and how its CTAs spread; to be measured beside other kernels.
+enum class DecodeStart {
+  kUsual,  // early where its CTAs do not crowd
+  kEarly,  // always while its predecessor runs, where launches are programmatic
+  kAlone,  // the same with at most one CTA a multiprocessor
+};
+
 // One token a sequence, or few: the keys and values of a sequence and KV head are streamed by a
 // cluster of `split` CTAs; there are as many clusters as fit, and each serves several such pairs.
 // Rows of no sequence become zero where `zero_rows`; then the call has a row for each sequence.
@@ -54,9 +62,20 @@ struct DecodePlan {
   QueryRange queries;
   int split = 2;  // 2, 4, 8 or 16
   bool zero_rows = true;
+  DecodeStart start = DecodeStart::kUsual;
+  // A ring of three stages where a cluster has one pair: room for a CTA of the kernel behind it.
+  bool short_ring = false;
+  // The next kernel is let in when the last keys are asked for, not when they have been read.
+  bool keys_let_in = false;
 };
 // Follows the number of sequences, never their lengths.
 DecodePlan plan_decode(int sequences, int kv_heads, int multiprocessors);
+// The plan with what a tactic says, as "early short keys split 8". The words change when things are
+// asked for; the split alone also changes the order of sums. No builder measures them, as they need
+// the kernels before and behind. Error where it makes no sense.
+DecodePlan read_tactic(DecodePlan plan, std::string_view tactic);
+// The same; a tactic that makes no sense counts for nothing, as of all kernels (ops/kernel.h).
+DecodePlan with_tactic(const DecodePlan& plan, std::string_view tactic);
 void launch_attention_decode(const AttentionCall& call, const DecodePlan& plan,
                              const Launch& where);
 
@@ -71,18 +90,12 @@ struct NewTokens {
   std::byte* v_cache;
   int64_t k_stride, v_stride;
 };
-// When the launch below starts and how its CTAs spread; to be measured beside other kernels.
-enum class DecodeStart {
-  kUsual,  // as decode attention: early where its CTAs do not crowd
-  kEarly,  // always while its predecessor runs, where launches are programmatic
-  kAlone,  // the same with at most one CTA a multiprocessor
-};
 // RoPE of q and of the new keys, append and decode attention in one; q is not rotated yet. At most
 // one row a sequence. It has the bits of the two launches, and wants rows of q, k, v and y aligned
 // to four elements.
 bool can_launch_rope_attention(const AttentionCall& call, const NewTokens& tokens);
 void launch_rope_attention(const AttentionCall& call, const NewTokens& tokens,
-                           const DecodePlan& plan, DecodeStart start, const Launch& where);
+                           const DecodePlan& plan, const Launch& where);
 
 // Many tokens a sequence: tiles of query rows against tiles of keys. Rows of no sequence become
 // zero. The first is Hopper's and wants rows of q and y aligned to 16 bytes.

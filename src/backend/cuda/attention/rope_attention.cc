@@ -44,19 +44,14 @@ NewTokens new_tokens(const RopeAttentionArgs& args) {
           .v_stride = args.v.row_stride};
 }
 
-DecodeStart start_of(std::string_view tactic) {
-  if (tactic == "early") return DecodeStart::kEarly;
-  return tactic == "alone" ? DecodeStart::kAlone : DecodeStart::kUsual;
-}
-
 void run_decode(const Operands& operands, const LaunchContext& context) {
   const auto args = RopeAttentionArgs::bind(operands);
   const RopeThenAttention parts(operands, args.q);  // q as it is: the kernel rotates it
   const AttentionCall call = bind_attention(parts.attention());
   const NewTokens tokens = new_tokens(args);
   if (!can_launch_rope_attention(call, tokens)) return run_in_turn(operands, context);
-  launch_rope_attention(call, tokens, plan_decode(call.sequences, call.kv_heads, multiprocessors()),
-                        start_of(context.tactic), on(context));
+  const DecodePlan plan = plan_decode(call.sequences, call.kv_heads, multiprocessors());
+  launch_rope_attention(call, tokens, with_tactic(plan, context.tactic), on(context));
 }
 
 constexpr KernelTraits kInTurn = {.device = DeviceType::kCuda,

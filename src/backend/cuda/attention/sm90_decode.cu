@@ -24,8 +24,8 @@ __global__ void __launch_bounds__(kThreads, C::kCtasPerSm)
   __syncthreads();
   device::cluster_arrive();
   device::wait_for_dependencies();
-  if (params.sorted) shared.order.sort(params.sequences);
-  device::WorkList list(params.sequences, params.sorted ? &shared.order : nullptr, call.kv_heads,
+  sort<C>(params, shared);
+  device::WorkList list(params.sequences, order_of<C>(params, shared), call.kv_heads,
                         blockIdx.x / split, gridDim.x / split, device::cluster_rank(), split);
   if (warp == kConsumers) {
     Producer<C>(call, params, k_map, v_map, split, shared).run(list);
@@ -45,6 +45,9 @@ void launch_config(const AttentionCall& call, const DecodePlan& plan, const Laun
   if (call.sequences * call.kv_heads == 0) return;
   const auto kernel = attention_decode_kernel<C>;
   const DecodeLaunch made = decode_launch<C>(kernel, call, plan, sizeof(Shared<C>));
+  if constexpr (C::kOnePair) {
+    if (made.params.sorted) return launch_config<typename C::ManyPairs>(call, plan, where);
+  }
   const int box = made.params.box_tokens;
   launch({where.stream, where.programmatic && made.early}, made.grid, kernel, call, made.params,
          cache_map(call, call.k_cache, C::kRowBytes, box),
@@ -53,9 +56,8 @@ void launch_config(const AttentionCall& call, const DecodePlan& plan, const Laun
 
 template <typename Cache, int kHeadDim>
 void launch_decode(const AttentionCall& call, const DecodePlan& plan, const Launch& where) {
-  if (call.heads / call.kv_heads <= 8)
-    return launch_config<Config<Cache, kHeadDim, true>>(call, plan, where);
-  launch_config<Config<Cache, kHeadDim, false>>(call, plan, where);
+  with_config<Cache, kHeadDim>(call, plan,
+                               [&]<typename C>(C) { launch_config<C>(call, plan, where); });
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <type_traits>
 
 #include "backend/cuda/attention/attention.h"
 #include "backend/cuda/device/attention_schedule.cuh"
@@ -44,6 +45,18 @@ struct Config : device::DecodeTile<Cache, kDim, kNarrow> {
   static constexpr int kRestBytes =
       Tile::kHeads * Tile::kHeadDim * 24 + Tile::kHeads * (256 + 96) + 4096;
   static constexpr int kDepth = (kSharedBytes - kRestBytes) / kStageBytes;
+  static constexpr bool kOnePair = false;
+  using Order = device::LengthOrder;
+};
+
+// Of launches that have a cluster for each pair: nothing to sort by, a ring of any depth, and the
+// next kernel may be let in when the keys are asked for.
+template <typename Usual, int kStages>
+struct OnePairConfig : Usual {
+  using ManyPairs = Usual;
+  static constexpr int kDepth = kStages;
+  static constexpr bool kOnePair = true;
+  struct Order {};
 };
 
 template <typename C>
@@ -57,7 +70,7 @@ struct Shared {
   alignas(16) float columns[2][C::kHeads * C::kHeadDim];
   float2 weights[2][kMaxSplit][C::kHeads];
   alignas(8) uint64_t full[C::kDepth], empty[C::kDepth], received[2];
-  device::LengthOrder order;
+  typename C::Order order;
 };
 
 // What the kernel gets beyond the call.
@@ -65,6 +78,7 @@ struct DecodeParams {
   device::Sequences sequences;
   int box_tokens;  // of one TMA copy
   bool sorted, zero_rows;
+  bool keys_let_in;  // the next kernel, once the last keys are asked for; of kOnePair
 };
 
 struct StageRange {
@@ -99,6 +113,9 @@ class Producer {
       blocks_ = work.pair == ahead.pair ? ahead_blocks : read_blocks(work, 0);
       ahead_blocks = look_ahead(list, ahead);
       stream(work);
+    }
+    if constexpr (C::kOnePair) {
+      if (params_.keys_let_in) device::launch_dependents();
     }
   }
 
@@ -478,6 +495,23 @@ inline bool starts_early(int clusters, int resident) {
   return clusters * 4 <= resident || clusters * 8 >= resident * 7;
 }
 
+// Behind `sort`.
+template <typename C>
+__device__ __forceinline__ const device::LengthOrder* order_of(const DecodeParams& params,
+                                                               const Shared<C>& shared) {
+  if constexpr (C::kOnePair)
+    return nullptr;
+  else
+    return params.sorted ? &shared.order : nullptr;
+}
+
+template <typename C>
+__device__ __forceinline__ void sort(const DecodeParams& params, Shared<C>& shared) {
+  if constexpr (!C::kOnePair) {
+    if (params.sorted) shared.order.sort(params.sequences);
+  }
+}
+
 // What both kernels are launched with.
 struct DecodeLaunch {
   Grid grid;
@@ -485,17 +519,19 @@ struct DecodeLaunch {
   bool early;  // may start while its predecessor runs, where launches are programmatic
 };
 
-// `shared_bytes`: at least what the kernel needs; more keeps a second CTA off a multiprocessor.
+// `shared_bytes`: what the kernel needs; more keeps a second CTA off a multiprocessor.
 template <typename C, typename... Params>
 DecodeLaunch decode_launch(void (*kernel)(Params...), const AttentionCall& call,
                            const DecodePlan& plan, int shared_bytes) {
+  constexpr int kHalfAnd = 115 << 10;  // of a multiprocessor's shared memory
   const int64_t pairs = int64_t{call.sequences} * call.kv_heads;
   DecodeLaunch made;
   Grid& grid = made.grid;
   grid.threads = kThreads;
   grid.cluster = plan.split;
   grid.blocks = dim3(static_cast<unsigned>(pairs * plan.split));
-  grid.shared_bytes = shared_bytes;
+  const bool alone = plan.start == DecodeStart::kAlone;
+  grid.shared_bytes = alone ? std::max(shared_bytes, kHalfAnd) : shared_bytes;
   allow_shared_memory(kernel, grid.shared_bytes);
   if (plan.split > 8)
     OCTAVO_CUDA_CHECK(
@@ -512,9 +548,22 @@ DecodeLaunch decode_launch(void (*kernel)(Params...), const AttentionCall& call,
                                .window = call.window},
                  .box_tokens = std::gcd(C::kStageTokens, call.tokens_per_block),
                  .sorted = pairs > clusters && call.sequences <= device::LengthOrder::kMost,
-                 .zero_rows = plan.zero_rows};
-  made.early = starts_early(clusters, resident);
+                 .zero_rows = plan.zero_rows,
+                 .keys_let_in = plan.keys_let_in};
+  made.early = plan.start != DecodeStart::kUsual || starts_early(clusters, resident);
   return made;
+}
+
+// Calls `launch` with an object of the configuration that the call and the plan ask for.
+template <typename Cache, int kHeadDim, typename Function>
+void with_config(const AttentionCall& call, const DecodePlan& plan, Function&& launch) {
+  using Narrow = Config<Cache, kHeadDim, true>;
+  // Three stages of 64 keys are a CTA's share of a context of 3072.
+  constexpr int kShort = std::min(3, Narrow::kDepth);
+  if (call.heads / call.kv_heads > 8) return launch(Config<Cache, kHeadDim, false>{});
+  if (plan.short_ring) return launch(OnePairConfig<Narrow, kShort>{});
+  if (plan.keys_let_in) return launch(OnePairConfig<Narrow, Narrow::kDepth>{});
+  launch(Narrow{});
 }
 
 // Every row of q and y starts on a multiple of four elements. Others are rare enough to be slow.

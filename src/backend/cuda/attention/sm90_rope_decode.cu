@@ -24,8 +24,7 @@ struct NewRowsShared {
 };
 // Not at its end, which is rounded up.
 template <typename C>
-constexpr int kNewRowsAt = (offsetof(Shared<C>, order) + sizeof(device::LengthOrder) + 15) / 16 *
-                           16;
+constexpr int kNewRowsAt = (offsetof(Shared<C>, order) + sizeof(typename C::Order) + 15) / 16 * 16;
 
 template <typename C>
 class NewRows {
@@ -162,8 +161,8 @@ __global__ void __launch_bounds__(kThreads, C::kCtasPerSm)
   }
   __syncthreads();
   device::cluster_arrive();
-  if (params.sorted) shared.order.sort(params.sequences);
-  device::WorkList list(params.sequences, params.sorted ? &shared.order : nullptr, call.kv_heads,
+  sort<C>(params, shared);
+  device::WorkList list(params.sequences, order_of<C>(params, shared), call.kv_heads,
                         blockIdx.x / split, gridDim.x / split, device::cluster_rank(), split);
   if (threadIdx.x / 32 == kConsumers) {
     Producer<C>(call, params, k_map, v_map, split, shared).run(list);
@@ -177,28 +176,26 @@ __global__ void __launch_bounds__(kThreads, C::kCtasPerSm)
 
 template <typename C>
 void launch_config(const AttentionCall& call, const NewTokens& tokens, const DecodePlan& plan,
-                   DecodeStart start, const Launch& where) {
+                   const Launch& where) {
   constexpr int kNeeded = kNewRowsAt<C> + sizeof(NewRowsShared<C>);
-  constexpr int kHalfAnd = 115 << 10;  // of a multiprocessor's shared memory
   static_assert(kNeeded <= C::kSharedBytes);
   if (call.sequences * call.kv_heads == 0) return;
   const auto kernel = rope_attention_decode_kernel<C>;
-  const bool alone = start == DecodeStart::kAlone;
-  const DecodeLaunch made =
-      decode_launch<C>(kernel, call, plan, alone ? std::max(kNeeded, kHalfAnd) : kNeeded);
-  const bool early = where.programmatic && (made.early || start != DecodeStart::kUsual);
+  const DecodeLaunch made = decode_launch<C>(kernel, call, plan, kNeeded);
+  if constexpr (C::kOnePair) {
+    if (made.params.sorted) return launch_config<typename C::ManyPairs>(call, tokens, plan, where);
+  }
   const int box = made.params.box_tokens;
-  launch({where.stream, early}, made.grid, kernel, call, made.params,
+  launch({where.stream, where.programmatic && made.early}, made.grid, kernel, call, made.params,
          cache_map(call, call.k_cache, C::kRowBytes, box),
          cache_map(call, call.v_cache, C::kRowBytes, box), plan.split, tokens);
 }
 
 template <typename Cache, int kHeadDim>
 void launch_cache(const AttentionCall& call, const NewTokens& tokens, const DecodePlan& plan,
-                  DecodeStart start, const Launch& where) {
-  if (call.heads / call.kv_heads <= 8)
-    return launch_config<Config<Cache, kHeadDim, true>>(call, tokens, plan, start, where);
-  launch_config<Config<Cache, kHeadDim, false>>(call, tokens, plan, start, where);
+                  const Launch& where) {
+  with_config<Cache, kHeadDim>(call, plan,
+                               [&]<typename C>(C) { launch_config<C>(call, tokens, plan, where); });
 }
 
 }  // namespace
@@ -212,14 +209,14 @@ bool can_launch_rope_attention(const AttentionCall& call, const NewTokens& token
 }
 
 void launch_rope_attention(const AttentionCall& call, const NewTokens& tokens,
-                           const DecodePlan& plan, DecodeStart start, const Launch& where) {
+                           const DecodePlan& plan, const Launch& where) {
   const bool codes = call.cache == DType::kE4M3;
   if (call.head_dim == 128) {
-    if (codes) return launch_cache<device::e4m3_t, 128>(call, tokens, plan, start, where);
-    return launch_cache<__nv_bfloat16, 128>(call, tokens, plan, start, where);
+    if (codes) return launch_cache<device::e4m3_t, 128>(call, tokens, plan, where);
+    return launch_cache<__nv_bfloat16, 128>(call, tokens, plan, where);
   }
-  if (codes) return launch_cache<device::e4m3_t, 64>(call, tokens, plan, start, where);
-  launch_cache<__nv_bfloat16, 64>(call, tokens, plan, start, where);
+  if (codes) return launch_cache<device::e4m3_t, 64>(call, tokens, plan, where);
+  launch_cache<__nv_bfloat16, 64>(call, tokens, plan, where);
 }
 
 }  // namespace octavo::cuda

@@ -170,7 +170,7 @@ void run_low_latency(const Operands& operands, const LaunchContext& context) {
   const LowLatencyGemm gemm = low_latency_gemm(LinearArgs::bind(operands));
   if (gemm.m == 0) return;
   const auto config = low_latency_config(gemm.m, gemm.n, gemm.k, multiprocessor_count());
-  launch_low_latency(gemm, with_tactic(config, context.tactic), on(context));
+  launch_low_latency(gemm, with_tactic(config, context.tactic, gemm.m, gemm.k), on(context));
 }
 
 Verdict supports_sm90(const Problem& problem) {

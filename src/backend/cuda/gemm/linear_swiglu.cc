@@ -48,7 +48,7 @@ void run_low_latency(const Operands& operands, const LaunchContext& context) {
   gemm.output_scale = args.output_scale.as<const float>();
   if (gemm.m == 0) return;
   const auto config = low_latency_config(gemm.m, gemm.n, gemm.k, multiprocessor_count());
-  launch_low_latency_swiglu(gemm, with_tactic(config, context.tactic), on(context));
+  launch_low_latency_swiglu(gemm, with_tactic(config, context.tactic, gemm.m, gemm.k), on(context));
 }
 
 void run(const Operands& operands, const LaunchContext& context) {

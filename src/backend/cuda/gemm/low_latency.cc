@@ -5,7 +5,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <sstream>
+
+#include "backend/cuda/tactic_words.h"
+#include "core/error.h"
 
 namespace octavo::cuda {
 namespace {
@@ -16,8 +18,20 @@ constexpr int kFill = 2;      // stages ahead of the kernel before, unless a tac
 
 constexpr int round_up(int value, int multiple) { return ceil_divide(value, multiple) * multiple; }
 
-int ring_bytes(int m, const LowLatencyConfig& config) {
-  return config.depth * config.steps * (config.rows + low_latency_tokens(m)) * kLowLatencyStep;
+// With so many rows of x in a stage.
+int ring_bytes(int tokens, const LowLatencyConfig& config) {
+  return config.depth * config.steps * (config.rows + tokens) * kLowLatencyStep;
+}
+
+// The cut with a ring that makes the most of `room` bytes.
+LowLatencyConfig with_ring(LowLatencyConfig config, int tokens, int k, int room) {
+  const int share = ceil_divide(ceil_divide(k, kLowLatencyStep), config.split);
+  config.depth = 1;
+  config.steps = 4;
+  if (share < config.steps || room / ring_bytes(tokens, config) < 3) config.steps = 2;
+  const int stages = config.passes * ceil_divide(share, config.steps);
+  config.depth = std::min({room / ring_bytes(tokens, config), stages, kLowLatencyMaxDepth});
+  return config;
 }
 
 // Sums, scales and barriers; the last product may read past a short tile at the ring's end.
@@ -59,20 +73,37 @@ std::string to_string(const LowLatencyConfig& c) {
                      c.split, c.passes, optional("lead", c.lead), optional("fill", c.fill));
 }
 
-LowLatencyConfig with_tactic(LowLatencyConfig config, std::string_view tactic) {
-  LowLatencyConfig changed = config;
-  std::istringstream words{std::string(tactic)};
-  std::string name;
-  int value = 0;
-  while (words >> name) {
-    if (!(words >> value) || value < 1 || (name != "lead" && name != "fill")) return config;
-    (name == "lead" ? changed.lead : changed.fill) = value;
+LowLatencyConfig read_tactic(LowLatencyConfig config, std::string_view tactic, int m, int k) {
+  constexpr int kMostStages = 1 << 16;
+  TacticWords words(tactic);
+  while (words.next()) {
+    if (words.word() == "lead") {
+      config.lead = words.number(1, kMostStages);
+    } else if (words.word() == "fill") {
+      config.fill = words.number(1, kMostStages);
+    } else if (words.word() == "ring") {
+      const int kibibytes = words.number(1, kLowLatencySharedBytes / 1024);
+      const int room = kibibytes * 1024 - rest_bytes(m, config.rows);
+      config = with_ring(config, low_latency_tokens(m), k, room);
+      if (config.depth < 1) words.fail(fmt::format("no stage fits into {} KiB", kibibytes));
+    } else {
+      words.fail("the words of a low-latency linear are lead, fill and ring");
+    }
   }
-  return changed;
+  return config;
+}
+
+LowLatencyConfig with_tactic(const LowLatencyConfig& config, std::string_view tactic, int m,
+                             int k) {
+  try {
+    return read_tactic(config, tactic, m, k);
+  } catch (const Error&) {
+    return config;
+  }
 }
 
 int low_latency_shared_bytes(int m, const LowLatencyConfig& config) {
-  return ring_bytes(m, config) + rest_bytes(m, config.rows);
+  return ring_bytes(low_latency_tokens(m), config) + rest_bytes(m, config.rows);
 }
 
 LowLatencyConfig cut_low_latency(int m, int n, int k, int ctas, int split, int shared_bytes) {
@@ -81,14 +112,7 @@ LowLatencyConfig cut_low_latency(int m, int n, int k, int ctas, int split, int s
   const int each = ceil_divide(n, std::max(1, ctas / split));
   config.passes = split > 1 ? 1 : ceil_divide(each, kLowLatencyMaxRows);
   config.rows = std::min(round_up(ceil_divide(each, config.passes), kAtomRows), kLowLatencyMaxRows);
-  const int room = shared_bytes - rest_bytes(m, config.rows);
-  const int share = ceil_divide(ceil_divide(k, kLowLatencyStep), split);
-  config.depth = 1;
-  config.steps = 4;
-  if (share < config.steps || room / ring_bytes(m, config) < 3) config.steps = 2;
-  const int stages = config.passes * ceil_divide(share, config.steps);
-  config.depth = std::min({room / ring_bytes(m, config), stages, kLowLatencyMaxDepth});
-  return config;
+  return with_ring(config, low_latency_tokens(m), k, shared_bytes - rest_bytes(m, config.rows));
 }
 
 std::vector<LowLatencyConfig> low_latency_candidates(int m, int n, int k, int multiprocessors) {

@@ -68,9 +68,13 @@ struct LowLatencyConfig {
 
 std::string to_string(const LowLatencyConfig& config);
 
-// The configuration with what a tactic says of `lead` and `fill`, as "lead 1 fill 2". They change
-// when loads are asked for and no result; no builder measures them, as they need a whole layer.
-LowLatencyConfig with_tactic(LowLatencyConfig config, std::string_view tactic);
+// The configuration with what a tactic says: "lead 1 fill 2" as above, "ring 116" for a ring that
+// leaves the CTA within so many KiB of shared memory. That changes when loads are asked for and no
+// result; no builder measures it, as it needs a whole layer. Error where it makes no sense.
+LowLatencyConfig read_tactic(LowLatencyConfig config, std::string_view tactic, int m, int k);
+
+// The same; a tactic that makes no sense counts for nothing, as of all kernels (ops/kernel.h).
+LowLatencyConfig with_tactic(const LowLatencyConfig& config, std::string_view tactic, int m, int k);
 
 // Bytes of dynamic shared memory of one CTA.
 int low_latency_shared_bytes(int m, const LowLatencyConfig& config);
