@@ -240,6 +240,20 @@ Plan best_plan(const Program& program, std::span<const Fusion> competing, const 
   return best;
 }
 
+// With logits where the steps of the kind have them: of all rows, or of few.
+Program program_of(const Draft& all, PlanKind kind) {
+  Draft draft{.program = all.program};
+  if (kind == PlanKind::kMixed) {
+    narrow_to_logit_rows(draft.program);
+  } else {
+    give_all_rows_logits(draft.program);
+    fuse_add_rms_norm(draft);  // the last one: nothing stands between add and norm any more
+  }
+  remove_dead_tensors(draft.program);
+  validate(draft.program);
+  return std::move(draft.program);
+}
+
 // Below it a mixed step's time hardly falls with its tokens.
 constexpr int64_t kSmallestMixed = 512;
 
@@ -364,10 +378,7 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
       })};
   try {
     for (const Plan& bucket : token_buckets(blueprint.config, options, target.kernels.device)) {
-      Program program = draft.program;
-      if (bucket.kind == PlanKind::kMixed) narrow_to_logit_rows(program);
-      remove_dead_tensors(program);
-      validate(program);
+      const Program program = program_of(draft, bucket.kind);
       blueprint.plans.push_back(
           best_plan(program, competing, bucket, blueprint.config, registry, target));
     }

@@ -19,6 +19,26 @@ constexpr std::array kRowwise = {Op::kLinear,   Op::kLinearSwiglu,    Op::kSwigl
 
 bool is_linear(Op op) { return op == Op::kLinear || op == Op::kLinearSwiglu; }
 
+void replace_symbol(SymbolicShape& shape, Symbol from, Symbol to) {
+  for (Dim& dim : shape) {
+    if (dim.symbol == from) dim.symbol = to;
+  }
+}
+
+// What reads the gathered rows reads what they are gathered from.
+void skip_gather(Program& program, size_t gather) {
+  const TensorId from = program.calls[gather].outputs[0], to = program.calls[gather].inputs[0];
+  for (Call& call : program.calls) std::ranges::replace(call.inputs, from, to);
+  std::ranges::replace(program.outputs, from, to);
+  remove_calls(program, {static_cast<int>(gather)});
+}
+
+// The index of gather_rows; that of no call where there is none.
+size_t find_gather(const Program& program) {
+  const auto gather = std::ranges::find(program.calls, Op::kGatherRows, &Call::op);
+  return static_cast<size_t>(gather - program.calls.begin());
+}
+
 class Narrowing {
  public:
   Narrowing(Program& program, size_t gather) : program_(program), gather_(gather) {
@@ -38,9 +58,11 @@ class Narrowing {
   void apply() {
     for (ProgramTensor& tensor : program_.tensors) {
       const TensorId own = static_cast<TensorId>(&tensor - program_.tensors.data());
-      if (written_.contains(storage_of(own))) narrow(tensor.shape);
+      if (written_.contains(storage_of(own)))
+        replace_symbol(tensor.shape, Symbol::kTokens, Symbol::kLogitRows);
     }
-    skip_gather();
+    const TensorId chosen_rows = program_.calls[gather_].inputs[1];
+    skip_gather(program_, gather_);
     std::vector<std::pair<size_t, Call>> gathers;  // each with the call that it stands before
     std::map<TensorId, TensorId> gathered;
     for (const size_t i : calls_) {
@@ -49,7 +71,7 @@ class Narrowing {
         const auto [at, is_new] = gathered.try_emplace(id, kNoTensor);
         if (is_new) {
           at->second = add_rows_of(id);
-          gathers.emplace_back(i, gather_call(i, id, at->second));
+          gathers.emplace_back(i, gather_call(i, {id, chosen_rows}, at->second));
         }
         id = at->second;
       }
@@ -86,22 +108,6 @@ class Narrowing {
     return true;
   }
 
-  static void narrow(SymbolicShape& shape) {
-    for (Dim& dim : shape) {
-      if (dim.symbol == Symbol::kTokens) dim.symbol = Symbol::kLogitRows;
-    }
-  }
-
-  // What reads the gathered rows reads what they are gathered from, which has them alone now.
-  void skip_gather() {
-    const TensorId from = program_.calls[gather_].outputs[0];
-    const TensorId to = program_.calls[gather_].inputs[0];
-    rows_ = program_.calls[gather_].inputs[1];
-    for (Call& call : program_.calls) std::ranges::replace(call.inputs, from, to);
-    std::ranges::replace(program_.outputs, from, to);
-    remove_calls(program_, {static_cast<int>(gather_)});
-  }
-
   bool comes_from_before(TensorId id) const {
     return id != kNoTensor && program_.tensor(id).kind == TensorKind::kActivation &&
            !written_.contains(storage_of(id));
@@ -112,20 +118,19 @@ class Narrowing {
     rows.name += ".logit_rows";
     rows.base = kNoTensor;
     rows.column = 0;
-    narrow(rows.shape);
+    replace_symbol(rows.shape, Symbol::kTokens, Symbol::kLogitRows);
     return program_.add(std::move(rows));
   }
 
-  Call gather_call(size_t before, TensorId from, TensorId to) const {
+  Call gather_call(size_t before, std::vector<TensorId> inputs, TensorId output) const {
     return {.op = Op::kGatherRows,
-            .inputs = {from, rows_},
-            .outputs = {to},
+            .inputs = std::move(inputs),
+            .outputs = {output},
             .layer = program_.calls[before].layer};
   }
 
   Program& program_;
   size_t gather_;
-  TensorId rows_ = kNoTensor;
   std::set<size_t> calls_;      // that are narrowed
   std::set<TensorId> written_;  // by them: storage, no views
 };
@@ -133,10 +138,20 @@ class Narrowing {
 }  // namespace
 
 void narrow_to_logit_rows(Program& program) {
-  const auto gather = std::ranges::find(program.calls, Op::kGatherRows, &Call::op);
-  if (gather == program.calls.end()) return;
-  Narrowing narrowing(program, static_cast<size_t>(gather - program.calls.begin()));
+  const size_t gather = find_gather(program);
+  if (gather == program.calls.size()) return;
+  Narrowing narrowing(program, gather);
   if (narrowing.saves_a_linear()) narrowing.apply();
+}
+
+void give_all_rows_logits(Program& program) {
+  const size_t gather = find_gather(program);
+  if (gather == program.calls.size()) return;
+  skip_gather(program, gather);
+  for (ProgramTensor& tensor : program.tensors) {
+    if (tensor.kind == TensorKind::kActivation)
+      replace_symbol(tensor.shape, Symbol::kLogitRows, Symbol::kTokens);
+  }
 }
 
 }  // namespace octavo

@@ -12,4 +12,7 @@ namespace octavo {
 // do not depend on each other. A Program without linears there is left as it is.
 void narrow_to_logit_rows(Program& program);
 
+// For steps whose every token has logits, in order: no rows are chosen.
+void give_all_rows_logits(Program& program);
+
 }  // namespace octavo

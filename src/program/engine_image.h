@@ -13,6 +13,7 @@
 
 namespace octavo {
 
+// Of steps whose every sequence has one token and logits of it, and of any.
 enum class PlanKind : uint8_t { kDecode, kMixed };
 
 // lm_head runs on one row a sequence, or on chunks of a longer text where all rows are asked for.

@@ -124,7 +124,7 @@ int64_t Runner::kv_pool_bytes() const {
   return num_blocks() * config().tokens_per_block * config().kv_bytes_per_token();
 }
 
-// Fills `batch_`; whether every sequence has one token.
+// Fills `batch_`; whether every sequence has one token, and logits of it.
 bool Runner::assemble(const Step& step) {
   batch_.table_width = 1;
   for (const StepSequence& sequence : step.sequences) {
@@ -142,7 +142,7 @@ bool Runner::assemble(const Step& step) {
         batch_.append(ids, sequence.first_position, sequence.blocks, config().tokens_per_block);
     if (!is_known && !last) batch_.token_slots.back() = sequence.slot;
     if (sequence.sample) batch_.logit_rows.push_back(row + static_cast<int32_t>(ids.size()) - 1);
-    is_decode = is_decode && ids.size() == 1;
+    is_decode = is_decode && ids.size() == 1 && sequence.sample;
   }
   if (is_decode) batch_.pad(ranks_->padded(std::ssize(batch_.query_start)));
   return is_decode;

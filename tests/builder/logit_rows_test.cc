@@ -73,6 +73,19 @@ TEST(LogitRows, WhatIsReadElsewhereKeepsItsRows) {
   EXPECT_EQ(to_string(program), before);
 }
 
+TEST(LogitRows, WhereAllHaveLogitsNoneAreChosen) {
+  for (const ModelDir& model : {tiny_model(fp8_with_kv_cache()), tiny_moe()}) {
+    const Draft before = fused_draft(model);
+    Draft after = before;
+    give_all_rows_logits(after.program);
+    fuse_add_rms_norm(after);
+    remove_dead_tensors(after.program);
+    ASSERT_NO_THROW(validate(after.program));
+    EXPECT_EQ(after.program.calls.size(), before.program.calls.size() - 2);
+    EXPECT_EQ(logits_of(after, *model.weights), logits_of(before, *model.weights));
+  }
+}
+
 // The rows of experts are sorted by expert, over all tokens.
 TEST(LogitRows, AMixtureOfExpertsStays) {
   Draft draft = draft_program(tiny_moe(), {});
