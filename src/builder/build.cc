@@ -9,6 +9,7 @@
 #include "builder/apply_quantization.h"
 #include "builder/kernel_timer.h"
 #include "builder/logit_rows.h"
+#include "builder/neighbour_tactics.h"
 #include "builder/shard.h"
 #include "core/checked.h"
 #include "core/host_device.h"
@@ -182,15 +183,19 @@ bool has_planned_rows(const Program& program, const Call& call, const Plan& plan
                           config.device, error.what()));
 }
 
+// The largest steps of a plan.
+SymbolValues planned_sizes(const Plan& bucket, const EngineConfig& config) {
+  return bucket.maxima({.tokens = config.max_num_tokens,
+                        .sequences = config.max_batch_size,
+                        .logit_rows = max_logit_rows(config.max_batch_size, config.max_num_tokens),
+                        .cache_blocks = 1,
+                        .table_width = ceil_div(config.max_seq_len, config.tokens_per_block)});
+}
+
 Plan make_plan(const Program& program, Plan bucket, const EngineConfig& config,
                const KernelRegistry& registry, const BuildTarget& target) {
   bucket.program = program;
-  const SymbolValues maxima =
-      bucket.maxima({.tokens = config.max_num_tokens,
-                     .sequences = config.max_batch_size,
-                     .logit_rows = max_logit_rows(config.max_batch_size, config.max_num_tokens),
-                     .cache_blocks = 1,
-                     .table_width = ceil_div(config.max_seq_len, config.tokens_per_block)});
+  const SymbolValues maxima = planned_sizes(bucket, config);
   for (const Call& call : program.calls) {
     const Problem problem = problem_of(program, call, maxima);
     const KernelTime choice = choose_kernel(problem, registry, target);
@@ -238,6 +243,20 @@ Plan best_plan(const Program& program, std::span<const Fusion> competing, const 
     }
   }
   return best;
+}
+
+// Where memory idles around attention: few sequences, and no ranks between the kernels.
+void suit_neighbours(Plan& plan, const EngineConfig& config, const KernelRegistry& registry,
+                     const BuildTarget& target, Device* device) {
+  constexpr int64_t kMostTokens = 64;
+  if (target.timer == nullptr || target.deterministic || config.tp_size > 1) return;
+  const SymbolValues sizes = planned_sizes(plan, config);
+  const DeviceKernels* const beside = registry.beside(*device);
+  if (plan.kind != PlanKind::kDecode || sizes.tokens > kMostTokens || beside == nullptr) return;
+  std::vector<const Kernel*> kernels;
+  for (const std::string& name : plan.kernels) kernels.push_back(registry.find(name));
+  choose_neighbour_tactics(plan, kernels, sizes, beside->neighbours, LayerTimer(*device),
+                           target.timer->records());
 }
 
 // With logits where the steps of the kind have them: of all rows, or of few.
@@ -381,6 +400,7 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
       const Program program = program_of(draft, bucket.kind);
       blueprint.plans.push_back(
           best_plan(program, competing, bucket, blueprint.config, registry, target));
+      suit_neighbours(blueprint.plans.back(), blueprint.config, registry, target, device);
     }
   } catch (const Error& error) {
     refuse_scheme(blueprint.config, error);

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <set>
 
+#include "builder/random_memory.h"
 #include "core/checked.h"
 
 namespace octavo {
@@ -19,23 +20,11 @@ constexpr double kEnoughUs = 60e3;  // of a kernel's replays: large products nee
 constexpr int64_t kLeastCalls = 6;  // in a graph
 constexpr int64_t kCopies = 64;     // of what is cold, at most: little of it takes little time
 constexpr int64_t kAlignment = 1024;
-constexpr int64_t kPatternBytes = int64_t{4} << 20;
 
 double microseconds() {
   return std::chrono::duration<double, std::micro>(
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
-}
-
-// Bytes that are finite, of both signs and of varied size in E4M3, bfloat16 and float32 alike: as
-// bfloat16 the exponents of 0x30xx to 0x3Fxx lie below 2. Zeros would draw less power than weights.
-void fill_pattern(std::byte* data, int64_t bytes) {
-  uint64_t state = 0x9E3779B97F4A7C15u;
-  for (int64_t i = 0; i < bytes; ++i) {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    const auto random = static_cast<uint8_t>(state >> 56);
-    data[i] = static_cast<std::byte>((random & 0x80u) | 0x30u | (random & 0x0Fu));
-  }
 }
 
 int64_t bytes_of(const Problem::Operand& operand) {
@@ -66,13 +55,8 @@ std::string to_string(const Problem& problem) {
 void KernelTimer::reserve(int64_t bytes) {
   if (bytes <= memory_bytes_) return;
   memory_.reset();
-  memory_bytes_ = round_up(bytes, kPatternBytes);
-  memory_ = device_.allocate(memory_bytes_);
-  const std::shared_ptr<std::byte[]> pattern = device_.allocate_staging(kPatternBytes);
-  fill_pattern(pattern.get(), kPatternBytes);
-  for (int64_t at = 0; at < memory_bytes_; at += kPatternBytes)
-    device_.upload(memory_.get() + at, pattern.get(), kPatternBytes);
-  device_.synchronize();
+  memory_ = random_memory(device_, bytes);
+  memory_bytes_ = bytes;
 }
 
 TensorView KernelTimer::random_tensor(const Problem::Operand& operand, int64_t& offset) {

@@ -34,6 +34,7 @@ class KernelTimer {
       : device_(device), records_(records) {}
 
   const DeviceProperties& device() const { return device_.properties(); }
+  TuningRecords* records() const { return records_; }
 
   static bool measures(const Problem& problem) {
     return problem.op == Op::kLinear || problem.op == Op::kLinearSwiglu ||

@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <span>
+#include <string_view>
+
 #include "core/device.h"
 #include "ops/fill.h"
 #include "ops/kernel.h"
@@ -9,6 +12,12 @@
 #include "ops/sampling.h"
 
 namespace octavo {
+
+// Tactics of attention in a decode step and of the linears before and behind it, which only make
+// sense together.
+struct AttentionNeighbours {
+  std::string_view before, attention, behind;
+};
 
 // All asynchronous; nothing is allocated or read back. The host has none of them: it samples,
 // fills and observes through functions of its own.
@@ -22,6 +31,7 @@ struct DeviceKernels {
   void (*step_tokens)(const StepTokens&, const LaunchContext&);
   void (*fill)(const Fill&, const LaunchContext&);
   void (*observe)(const ObservedRows&, const LaunchContext&);
+  std::span<const AttentionNeighbours> neighbours;  // that a builder may measure
 };
 
 }  // namespace octavo

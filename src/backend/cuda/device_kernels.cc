@@ -36,6 +36,17 @@ void fill(const Fill& fill, const LaunchContext& context) {
   }
 }
 
+// Room for o beside attention, and for attention beside qkv (docs/performance.md).
+constexpr AttentionNeighbours kNeighbours[] = {
+    {.before = "", .attention = "keys", .behind = "ring 116 fill 9"},
+    {.before = "", .attention = "keys short", .behind = "fill 9"},
+    {.before = "", .attention = "short", .behind = "fill 9"},
+    {.before = "", .attention = "split 8 keys", .behind = "ring 116 fill 9"},
+    {.before = "ring 116", .attention = "early keys", .behind = "ring 116 fill 9"},
+    {.before = "ring 148", .attention = "early keys short", .behind = "fill 9"},
+    {.before = "ring 116", .attention = "early split 8 keys", .behind = "ring 116 fill 9"},
+};
+
 }  // namespace
 
 const DeviceKernels* cuda_device_kernels() {
@@ -47,7 +58,8 @@ const DeviceKernels* cuda_device_kernels() {
                                       .begin_slots = run<SlotHistories, cuda::launch_begin_slots>,
                                       .step_tokens = run<StepTokens, cuda::launch_step_tokens>,
                                       .fill = fill,
-                                      .observe = run<ObservedRows, cuda::launch_observe>};
+                                      .observe = run<ObservedRows, cuda::launch_observe>,
+                                      .neighbours = kNeighbours};
   return &table;
 }
 
