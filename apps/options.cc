@@ -99,6 +99,9 @@ void add_plugin_options(CLI::App& app, PluginConfig& p) {
   toggle("use_fused_mlp", p.use_fused_mlp, "gate and up as one linear");
   toggle("rope_attention_fusion", p.rope_attention_fusion,
          "RoPE, KV append and decode attention in one kernel where it is faster");
+  toggle("norm_linear_fusion", p.norm_linear_fusion,
+         "residual add and RMS norm inside the FP8 linear of few tokens behind them, where it is "
+         "faster; needs --low_latency_gemm_plugin");
   toggle("norm_quant_fusion", p.norm_quant_fusion, "quantize inside the kernel before it");
 }
 

@@ -22,7 +22,8 @@ LARGEST_BATCH = ("--max_batch_size", 512, "--kv_cache_free_gpu_mem_fraction", 0.
 SANITIZED = ["Grid/Decode.MatchesDoubles/0:Grid/Decode.MatchesDoubles/7",
              "Grid/RopeAttention.HasTheBytesOfItsParts/1:Grid/RopeAttention.HasTheBytesOfItsParts/4",
              "Grid/Context.MatchesDoubles/1:Grid/Context.MatchesDoubles/6:Grid/Context.MatchesDoubles/2",
-             "Grid/Fp8Linear.*/3:Grid/Fp8Linear.*/7:FloatLinear.*:GatherRows.*:LowLatencySwiglu.ASmallCase",
+             "Grid/Fp8Linear.*/3:Grid/Fp8Linear.*/7:FloatLinear.*:GatherRows.*:LowLatencySwiglu.ASmallCase:"
+             "AddRmsNormLinearKernel.RowsDoNotMeet",
              "Grid/Pointwise.*/2:Grid/RmsNorm.*/3:Grid/RopeKvAppend.*/3:Grid/RopeKvAppend.*/4:"
              "Quantize.OddWidthsAndStrides",
              "Grid/ScaledLinear.IntegersAreExact/2:Grid/ScaledLinear.IntegersAreExact/5:"
@@ -225,6 +226,10 @@ class Run:
                          ["qformat=fp8", *steps], [*fused, *steps],
                          ["qformat=fp8", "low_latency_gemm_swiglu_plugin=fp8", steps[0], "prefill="],
                          ["qformat=fp8", "rope_attention_fusion=enable", steps[0], "prefill="],
+                         ["qformat=fp8", "norm_linear_fusion=enable", "rope_attention_fusion=disable",
+                          "batch=1,2,4,8", "prefill="],
+                         ["qformat=fp8", "norm_linear_fusion=enable", "low_latency_gemm_swiglu_plugin=fp8",
+                          "rope_attention_fusion=enable", "batch=1,2,4,8,16", "prefill="],
                          [*fused, "batch=", "prefill=2048", "rest_ms=200"]):
             rows.append(json.loads(self.call("step_bench", MODEL, "device=cuda", *settings)))
             print(rows[-1], flush=True)
@@ -258,6 +263,17 @@ class Run:
             rows.append({"rope_attention_fusion": switch, "latency": self.bench(
                 "latency", 3, "--warmup", 1, "--rope_attention_fusion", switch)})
             print(rows[-2:], flush=True)
+        return rows
+
+    def norm_linear(self):
+        """Norms inside the linears behind them: their tests, what they save in a chain of layers, and ITL without and
+        with them. Group step has the steps. Not among the groups that run by default."""
+        rows = [self.tests("*NormLinear*:NormedLowLatency.*"), self.kernels("chain_norms")]
+        print(rows[-1], flush=True)
+        for switch in ("disable", "enable"):
+            rows.append({"norm_linear_fusion": switch, "latency": self.bench(
+                "latency", 3, "--warmup", 1, "--norm_linear_fusion", switch)})
+            print(rows[-1], flush=True)
         return rows
 
     def dataset(self, requests, length, output=None, model=MODEL):

@@ -4,9 +4,10 @@
 // step_bench MODEL_DIR [octavo's model options as NAME=VALUE …]: dummy weights; prints one JSON
 // object. Options: device, qformat, kv_cache_dtype, context, batch (a list), prefill (a list),
 // tokens_per_block, low_latency_gemm_plugin, gemm_swiglu_plugin, low_latency_gemm_swiglu_plugin,
-// use_fp8_context_fmha, tp_size, pp_size, reduce_fusion, user_buffer, rope_attention_fusion, steps
-// (that are timed; few where a profiler looks on), rest_ms (before each prompt: one after the other
-// they heat a GPU to its power limit, which prompts between other steps do not).
+// use_fp8_context_fmha, tp_size, pp_size, reduce_fusion, user_buffer, rope_attention_fusion,
+// norm_linear_fusion, steps (that are timed; few where a profiler looks on), rest_ms (before each
+// prompt: one after the other they heat a GPU to its power limit, which prompts between other steps
+// do not).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -152,6 +153,7 @@ void run(const std::string& model_dir, Settings settings) {
   config.plugin_config.user_buffer = setting("user_buffer", "disable") == "enable";
   config.plugin_config.rope_attention_fusion =
       setting("rope_attention_fusion", "disable") == "enable";
+  config.plugin_config.norm_linear_fusion = setting("norm_linear_fusion", "disable") == "enable";
   config.tokens_per_block = std::stoll(setting("tokens_per_block", "64"));
   config.plugin_config.gemm_swiglu_plugin = setting("gemm_swiglu_plugin", "disable");
   config.plugin_config.use_fp8_context_fmha =

@@ -23,6 +23,7 @@ struct PluginConfig {
   bool use_fused_mlp = true;
   bool norm_quant_fusion = true;
   bool rope_attention_fusion = true;  // Octavo's own
+  bool norm_linear_fusion = false;    // Octavo's own
 
   bool operator==(const PluginConfig&) const = default;
 };

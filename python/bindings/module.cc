@@ -56,7 +56,8 @@ void bind_build_options(nb::module_& m) {
       .def_rw("multiple_profiles", &PluginConfig::multiple_profiles)
       .def_rw("use_fused_mlp", &PluginConfig::use_fused_mlp)
       .def_rw("norm_quant_fusion", &PluginConfig::norm_quant_fusion)
-      .def_rw("rope_attention_fusion", &PluginConfig::rope_attention_fusion);
+      .def_rw("rope_attention_fusion", &PluginConfig::rope_attention_fusion)
+      .def_rw("norm_linear_fusion", &PluginConfig::norm_linear_fusion);
   nb::class_<BuildConfig>(m, "BuildConfig")
       .def(nb::init<>())
       .def_rw("device", &BuildConfig::device)

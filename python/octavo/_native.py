@@ -23,7 +23,8 @@ def plugin_config(config: PluginConfig) -> _octavo.PluginConfig:
     native.low_latency_gemm_plugin = config.low_latency_gemm_plugin or "disable"
     native.low_latency_gemm_swiglu_plugin = config.low_latency_gemm_swiglu_plugin or "disable"
     for flag in ("reduce_fusion", "user_buffer", "use_paged_context_fmha", "use_fp8_context_fmha",
-                 "multiple_profiles", "use_fused_mlp", "norm_quant_fusion", "rope_attention_fusion"):
+                 "multiple_profiles", "use_fused_mlp", "norm_quant_fusion", "rope_attention_fusion",
+                 "norm_linear_fusion"):
         setattr(native, flag, getattr(config, flag))
     return native
 

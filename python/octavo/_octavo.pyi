@@ -16,6 +16,7 @@ class PluginConfig:
     use_fused_mlp: bool
     norm_quant_fusion: bool
     rope_attention_fusion: bool
+    norm_linear_fusion: bool
 
 class BuildConfig:
     device: str

@@ -108,7 +108,7 @@ class CalibConfig(Config):
 class PluginConfig(Config):
     """TensorRT-LLM's plugin flags. On the CPU a flag runs its unfused meaning, with one notice.
     rope_attention_fusion is Octavo's own: RoPE, KV append and decode attention in one kernel where that
-    is faster.
+    is faster. So is norm_linear_fusion: norms inside the FP8 linears of few tokens behind them.
 
     Defaults that differ from TensorRT-LLM's: use_fp8_context_fmha False, multiple_profiles True,
     norm_quant_fusion True. gemm_plugin None is "auto": cuBLASLt is a candidate; "disable": never.
@@ -155,6 +155,7 @@ class PluginConfig(Config):
     manage_weights: bool = only(False)
     use_fused_mlp: bool = boolean(True)
     rope_attention_fusion: bool = boolean(True)
+    norm_linear_fusion: bool = boolean(False)
     pp_reduce_scatter: bool = only(False)
 
 

@@ -124,7 +124,9 @@ bool is_admitted(const Kernel& kernel, const Problem& problem, const PluginConfi
 }
 
 // Whether a plugin alone brought the call, which can always be left unfused.
-bool is_of_plugin(Op op) { return op == Op::kLinearSwiglu || op == Op::kGroupedLinearSwiglu; }
+bool is_of_plugin(Op op) {
+  return op == Op::kLinearSwiglu || op == Op::kGroupedLinearSwiglu || op == Op::kAddRmsNormLinear;
+}
 
 // Leaves out what the plugin flags do not admit, unless nothing but a fallback would be left.
 void drop_plugins(std::vector<const Kernel*>& candidates, const Problem& problem,
@@ -284,7 +286,9 @@ std::vector<Plan> token_buckets(const EngineConfig& config, const BuildConfig& o
   if (device == DeviceType::kCuda) {
     const int64_t most = std::min(config.max_batch_size, config.max_num_tokens);
     if (options.plugin_config.multiple_profiles) {
-      for (int64_t tokens = 8; tokens < most; tokens *= 2)
+      // Norms that linears repeat are short for the fewest tokens alone.
+      const int64_t fewest = options.plugin_config.norm_linear_fusion ? 2 : 8;
+      for (int64_t tokens = fewest; tokens < most; tokens *= 2)
         buckets.push_back({.kind = PlanKind::kDecode, .max_tokens = tokens});
     }
     buckets.push_back({.kind = PlanKind::kDecode, .max_tokens = most});

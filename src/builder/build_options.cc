@@ -225,6 +225,12 @@ void check_cuda_plugins(const BuildConfig& options, const ModelConfig& config,
              "the model has no SwiGLU outside of its experts, whose kernels for few tokens come "
              "with --gemm_swiglu_plugin fp8");
   }
+  if (plugins.norm_linear_fusion && plugins.low_latency_gemm_plugin != "fp8" &&
+      plugins.low_latency_gemm_swiglu_plugin != "fp8") {
+    notices.push_back(
+        "--norm_linear_fusion has no effect without --low_latency_gemm_plugin fp8 or "
+        "--low_latency_gemm_swiglu_plugin fp8, whose kernels it extends");
+  }
   if (!plugins.use_paged_context_fmha) {
     notices.push_back(
         "--use_paged_context_fmha disable has no effect: context attention reads the paged cache");
@@ -257,6 +263,8 @@ std::vector<std::string> check_build_options(const BuildConfig& options, const M
                           plugins.gemm_plugin == "fp8" || plugins.gemm_plugin == "bfloat16";
   if (resolved_device(options) == DeviceType::kCpu) {
     add_cpu_notices(plugins, gpu_plugin, notices);
+    if (plugins.norm_linear_fusion)
+      notices.push_back("the CPU backend runs the unfused meaning of --norm_linear_fusion");
     if (plugins.reduce_fusion && options.tp_size > 1) {
       notices.push_back(fmt::format("the CPU backend runs the unfused meaning of --reduce_fusion{}",
                                     plugins.user_buffer ? " and --user_buffer" : ""));

@@ -50,12 +50,14 @@ void fuse_qkv(Draft& draft);             // q, k, v → one linear with three se
 void fuse_gate_up(Draft& draft);         // gate, up → one linear with two segments
 void fuse_grouped_swiglu(Draft& draft);  // swiglu, grouped_quantize → one call
 void fuse_linear_swiglu(Draft& draft);  // linear of gate and up, swiglu → one call, of experts too
-void fuse_rope_kv_append(Draft& draft);  // rope(q), rope(k), kv_append → one call
-void fuse_rope_attention(Draft& draft);  // rope_kv_append, attention → one call
-void fuse_add_rms_norm(Draft& draft);    // add, rms_norm → one call
-void fuse_reduce_norm(Draft& draft);     // all_reduce, add_rms_norm → one call
-void fuse_user_buffers(Draft& draft);    // all_reduce_add_rms_norm reads where x was written
-void fuse_shard_residual(Draft& draft);  // all_reduce_add_rms_norm → of each rank's rows
+void fuse_rope_kv_append(Draft& draft);      // rope(q), rope(k), kv_append → one call
+void fuse_rope_attention(Draft& draft);      // rope_kv_append, attention → one call
+void fuse_norm_linear(Draft& draft);         // add_rms_norm, linear → one call
+void fuse_norm_linear_swiglu(Draft& draft);  // add_rms_norm, linear_swiglu → one call
+void fuse_add_rms_norm(Draft& draft);        // add, rms_norm → one call
+void fuse_reduce_norm(Draft& draft);         // all_reduce, add_rms_norm → one call
+void fuse_user_buffers(Draft& draft);        // all_reduce_add_rms_norm reads where x was written
+void fuse_shard_residual(Draft& draft);      // all_reduce_add_rms_norm → of each rank's rows
 void fuse_quantize(
     Draft& draft);  // rms_norm, add_rms_norm, swiglu or attention, then quantize → one call
 

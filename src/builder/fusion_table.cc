@@ -17,10 +17,13 @@ bool gemm_swiglu(const BuildConfig& options) {
   return (plugins.gemm_swiglu_plugin == "fp8" || plugins.low_latency_gemm_swiglu_plugin == "fp8") &&
          resolved_device(options) == DeviceType::kCuda;
 }
-// The CPU runs the unfused meaning.
+// The CPU runs the unfused meaning of the next two.
 bool rope_attention(const BuildConfig& options) {
   return options.plugin_config.rope_attention_fusion &&
          resolved_device(options) == DeviceType::kCuda;
+}
+bool norm_linear(const BuildConfig& options) {
+  return options.plugin_config.norm_linear_fusion && resolved_device(options) == DeviceType::kCuda;
 }
 bool reduce(const BuildConfig& options) { return options.plugin_config.reduce_fusion; }
 bool user_buffer(const BuildConfig& options) {
@@ -39,6 +42,8 @@ constexpr std::array kFusions = {
     Fusion{"linear_swiglu", gemm_swiglu, fuse_linear_swiglu, Competition::kCalls},
     Fusion{"shard_residual", reduce, fuse_shard_residual, Competition::kBetweenRanks},
     Fusion{"rope_attention", rope_attention, fuse_rope_attention, Competition::kKernels},
+    Fusion{"norm_linear", norm_linear, fuse_norm_linear, Competition::kKernels},
+    Fusion{"norm_linear_swiglu", norm_linear, fuse_norm_linear_swiglu, Competition::kKernels},
 };
 
 }  // namespace

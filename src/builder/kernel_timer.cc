@@ -27,6 +27,9 @@ double microseconds() {
       .count();
 }
 
+// Which input of a linear is its weight.
+size_t weight_of(const Problem& problem) { return problem.op == Op::kAddRmsNormLinear ? 3 : 1; }
+
 int64_t bytes_of(const Problem::Operand& operand) {
   return operand.present ? round_up(operand.shape.elements() * size_of(operand.dtype), kAlignment)
                          : 0;
@@ -45,6 +48,8 @@ std::string to_string(const Problem& problem) {
   text += " ->";
   for (const Problem::Operand& operand : problem.outputs) add(operand);
   if (const auto* linear = std::get_if<LinearParams>(&problem.params))
+    text += fmt::format(" segments {}", linear->segment_rows);
+  if (const auto* linear = std::get_if<NormLinearParams>(&problem.params))
     text += fmt::format(" segments {}", linear->segment_rows);
   if (const auto* attention = std::get_if<AttentionParams>(&problem.params))
     text += fmt::format(" window {}", attention->window);
@@ -90,7 +95,10 @@ struct KernelTimer::Bench {
   std::span<std::byte> workspace;
 
   static std::vector<Cold> cold_operands(const Problem& problem) {
-    if (problem.op != Op::kRopeAttention) return {{false, 1, bytes_of(problem.inputs[1])}};
+    if (problem.op != Op::kRopeAttention) {
+      const size_t weight = weight_of(problem);
+      return {{false, weight, bytes_of(problem.inputs[weight])}};
+    }
     return {{true, 0, bytes_of(problem.outputs[0])}, {true, 1, bytes_of(problem.outputs[1])}};
   }
 };
@@ -269,14 +277,17 @@ double floor_us(const Problem& problem, const DeviceProperties& device) {
         bytes += static_cast<double>(operand.shape.elements() * size_of(operand.dtype));
     }
   }
-  const Shape &x = problem.inputs[0].shape, &weight = problem.inputs[1].shape;
+  const Problem::Operand& matrix = problem.inputs[weight_of(problem)];
+  const Shape &x = problem.inputs[0].shape, &weight = matrix.shape;
   if (weight.rank() == 3 && x[0] < weight[0]) {  // experts without rows
-    const auto all = static_cast<double>(weight.elements() * size_of(problem.inputs[1].dtype));
+    const auto all = static_cast<double>(weight.elements() * size_of(matrix.dtype));
     bytes -= all * static_cast<double>(weight[0] - x[0]) / static_cast<double>(weight[0]);
   }
-  const int64_t out = weight[weight.rank() - 2] * rows_in_row(problem.inputs[1].dtype);
+  const int64_t out = weight[weight.rank() - 2] * rows_in_row(matrix.dtype);
   const double products = 2.0 * static_cast<double>(x[0] * out) * static_cast<double>(x[1]);
-  const double flop_per_s = device.fp8_flop_per_s / size_of(problem.inputs[0].dtype);
+  const DType factor =  // of a norm's x, codes are made
+      problem.op == Op::kAddRmsNormLinear ? matrix.dtype : problem.inputs[0].dtype;
+  const double flop_per_s = device.fp8_flop_per_s / size_of(factor);
   const double compute_us = flop_per_s > 0 ? 1e6 * products / flop_per_s : 0;
   return std::max(1e6 * bytes / device.bytes_per_s, compute_us);
 }

@@ -39,7 +39,7 @@ class KernelTimer {
   static bool measures(const Problem& problem) {
     return problem.op == Op::kLinear || problem.op == Op::kLinearSwiglu ||
            problem.op == Op::kGroupedLinear || problem.op == Op::kGroupedLinearSwiglu ||
-           problem.op == Op::kRopeAttention;
+           problem.op == Op::kRopeAttention || problem.op == Op::kAddRmsNormLinear;
   }
 
   // Every candidate with every tactic of its own, fastest first; a candidate that cannot run after

@@ -214,6 +214,18 @@ std::vector<SymbolicShape> infer_linear_swiglu(Specs in, const OpParams& params)
   return {{rule.shape(0)[0], rows}};
 }
 
+// The rules of its parts, between which there are codes.
+std::vector<SymbolicShape> infer_add_rms_norm_linear(Specs in, const OpParams& params) {
+  const auto& whole = params_of<NormLinearParams>(Op::kAddRmsNormLinear, params);
+  const OperandSpec norm[] = {in[0], in[1], in[2], in[4]};
+  const SymbolicShape sum = infer_add_rms_norm(norm, RmsNormParams{whole.epsilon})[0];
+  const OperandSpec codes{sum, DType::kE4M3, true};
+  const OperandSpec linear[] = {codes, in[3], in[4], in[5], in[6], in[7]};
+  const LinearParams segments{whole.segment_rows};
+  if (in[7].present) return {sum, infer_linear_swiglu(linear, segments)[0]};
+  return {sum, infer_linear(Specs(linear).first(5), segments)[0]};
+}
+
 void check_rope(const Rule& rule, const RopeParams& params, size_t positions) {
   const int64_t head_dim = params.head_dim;
   rule.matrix(0);
@@ -435,6 +447,21 @@ OpInfo linear_swiglu_info() {
           infer_linear_swiglu};
 }
 
+OpInfo add_rms_norm_linear_info() {
+  return {Op::kAddRmsNormLinear,
+          "add_rms_norm_linear",
+          {{"x"},
+           {"residual"},
+           {"norm_weight"},
+           {"weight"},
+           {"input_scale"},
+           {"weight_scale"},
+           {"bias", true},
+           {"output_scale", true}},
+          {{"sum"}, {"y"}},
+          infer_add_rms_norm_linear};
+}
+
 std::vector<SymbolicShape> infer_reduce_norm(Specs in, const OpParams& params) {
   const Rule rule(Op::kAllReduceAddRmsNorm, in);
   const auto& reduce = params_of<ReduceNormParams>(Op::kAllReduceAddRmsNorm, params);
@@ -512,6 +539,7 @@ const std::array<OpInfo, kOpCount>& table() {
       rope_attention_info(),
       {Op::kSwiglu, "swiglu", {{"gate"}, {"up"}, {"output_scale", true}}, {{"y"}}, infer_swiglu},
       linear_swiglu_info(),
+      add_rms_norm_linear_info(),
       {Op::kGatherRows, "gather_rows", {{"x"}, {"rows"}}, {{"y"}}, infer_gather_rows},
       {Op::kAllReduce, "all_reduce", {{"x"}}, {{"y"}}, infer_all_reduce},
       {Op::kReduceScatter, "reduce_scatter", {{"x"}}, {{"y"}}, infer_reduce_scatter},

@@ -31,6 +31,7 @@ enum class Op : uint8_t {
   kRopeAttention,
   kSwiglu,
   kLinearSwiglu,
+  kAddRmsNormLinear,
   kGatherRows,
   kAllReduce,
   kReduceScatter,
@@ -73,6 +74,11 @@ struct LinearParams {  // linear, linear_swiglu, grouped_linear, grouped_linear_
   int64_t depth_blocks(int64_t depth) const {
     return block_columns == 0 ? 1 : (depth + block_columns - 1) / block_columns;
   }
+};
+
+struct NormLinearParams {  // add_rms_norm_linear
+  float epsilon = 1e-5f;
+  std::vector<int64_t> segment_rows;  // as LinearParams have them
 };
 
 struct QuantizeParams {  // quantize_dynamic
@@ -121,9 +127,10 @@ struct ReduceNormParams {  // all_reduce_add_rms_norm
   bool user_buffer = false;
 };
 
-using OpParams = std::variant<std::monostate, RmsNormParams, LinearParams, QuantizeParams,
-                              RopeParams, AttentionParams, RouteParams, PermuteParams,
-                              EmbeddingParams, GroupParams, RecvParams, ReduceNormParams>;
+using OpParams =
+    std::variant<std::monostate, RmsNormParams, LinearParams, QuantizeParams, RopeParams,
+                 AttentionParams, RouteParams, PermuteParams, EmbeddingParams, GroupParams,
+                 RecvParams, ReduceNormParams, NormLinearParams>;
 
 struct OperandName {
   std::string_view name;

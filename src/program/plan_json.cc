@@ -57,6 +57,8 @@ json params_json(const OpParams& params) {
     if (linear->block_columns > 0) result["block_columns"] = linear->block_columns;
     return result;
   }
+  if (const auto* norm = std::get_if<NormLinearParams>(&params))
+    return {{"epsilon", norm->epsilon}, {"segment_rows", norm->segment_rows}};
   if (const auto* quantize = std::get_if<QuantizeParams>(&params))
     return {{"group", quantize->group},
             {"clamp_low", quantize->clamp_low},
@@ -101,6 +103,10 @@ OpParams params_from(Op op, const JsonObject& object) {
           .segment_rows = object.required("segment_rows").as_ints(kSize),
           .block_rows = object.optional_int("block_rows", {0, kSize.max}).value_or(0),
           .block_columns = object.optional_int("block_columns", {0, kSize.max}).value_or(0)};
+    case Op::kAddRmsNormLinear:
+      return NormLinearParams{
+          .epsilon = static_cast<float>(object.required_float("epsilon", {0.0, 1.0})),
+          .segment_rows = object.required("segment_rows").as_ints(kSize)};
     case Op::kQuantizeDynamic:
       return QuantizeParams{.group = object.required_int("group", {0, kSize.max}),
                             .clamp_low = static_cast<float>(object.required_float("clamp_low")),

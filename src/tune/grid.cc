@@ -72,6 +72,7 @@ const std::map<std::string, Flag>& flags() {
       {"max_batch_size", build_integer(&BuildConfig::max_batch_size)},
       {"max_num_tokens", build_integer(&BuildConfig::max_num_tokens)},
       {"multiple_profiles", plugin_switch(&PluginConfig::multiple_profiles)},
+      {"norm_linear_fusion", plugin_switch(&PluginConfig::norm_linear_fusion)},
       {"norm_quant_fusion", plugin_switch(&PluginConfig::norm_quant_fusion)},
       {"pp_size", build_integer(&BuildConfig::pp_size)},
       {"reduce_fusion", plugin_switch(&PluginConfig::reduce_fusion)},

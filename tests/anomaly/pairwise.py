@@ -14,6 +14,7 @@ BUILD_OPTIONS = {
     "user_buffer": ["disable", "enable"], "use_paged_context_fmha": ["enable", "disable"], "use_fp8_context_fmha": ["disable", "enable"],
     "multiple_profiles": ["enable", "disable"], "use_fused_mlp": ["enable", "disable"], "norm_quant_fusion": ["enable", "disable"],
     "rope_attention_fusion": ["disable", "enable"],
+    "norm_linear_fusion": ["disable", "enable"],
 }
 RUN_OPTIONS = {
     "scheduler_policy": ["guaranteed_no_evict", "max_utilization"], "kv_cache_free_gpu_mem_fraction": ["0.5", "1e-5"], "max_tokens": ["1", "40"],

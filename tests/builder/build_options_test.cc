@@ -83,6 +83,14 @@ TEST(BuildOptions, WhatHasNoEffectOnCudaIsANotice) {
       check_build_options({.device = "cuda", .plugin_config = {.use_paged_context_fmha = false}},
                           tiny_config(), kFp8),
       ElementsAre(HasSubstr("--use_paged_context_fmha disable has no effect")));
+  PluginConfig norms = {.norm_linear_fusion = true};
+  EXPECT_THAT(check_build_options({.device = "cuda", .plugin_config = norms}, tiny_config(), kFp8),
+              ElementsAre(HasSubstr("--norm_linear_fusion has no effect without")));
+  EXPECT_THAT(check_build_options({.plugin_config = norms}, tiny_config(), kFp8),
+              ElementsAre("the CPU backend runs the unfused meaning of --norm_linear_fusion"));
+  norms.low_latency_gemm_plugin = "fp8";
+  EXPECT_TRUE(
+      check_build_options({.device = "cuda", .plugin_config = norms}, tiny_config(), kFp8).empty());
 }
 
 void expect_swiglu_refusals(const PluginConfig& plugins, const std::string& flag) {

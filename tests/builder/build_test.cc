@@ -224,15 +224,19 @@ TEST(Build, ABucketHasACompetingFusionWhereItIsFaster) {
 }
 
 // A fused call whose fastest kernel runs what the call replaced is left unfused.
-TEST(Build, RopeAttentionIsFusedWhereAKernelOfItsOwnIsFaster) {
+void expect_fused_where_its_kernel_is_faster(Op fused_op, Op replaced_op,
+                                             bool PluginConfig::*flag) {
   const ModelDir model = tiny_model(fp8_with_kv_cache());
-  BuildConfig config{.device = "cuda", .dtype = "bfloat16", .max_num_tokens = 8};
+  BuildConfig config{.device = "cuda",
+                     .dtype = "bfloat16",
+                     .max_num_tokens = 8,
+                     .plugin_config = {.rope_attention_fusion = false}};
   ThreadPool pool(1);
   HostDevice device(pool, /*graphs=*/true);
   for (const bool quick : {true, false}) {
     std::vector<Kernel> kernels;
     for (Kernel kernel : cpu_registry().all()) {
-      if (kernel.op == Op::kRopeAttention) {
+      if (kernel.op == fused_op) {
         kernel.name = "in_turn";
         kernel.traits.unfused = true;
         kernel.run = quick ? take_long : take_no_time;
@@ -245,18 +249,27 @@ TEST(Build, RopeAttentionIsFusedWhereAKernelOfItsOwnIsFaster) {
     }
     KernelRegistry registry;
     registry.add(kernels);
-    for (const bool enabled : {true, false}) {
-      config.plugin_config.rope_attention_fusion = enabled;
+    size_t replaced = 0;
+    for (const bool enabled : {false, true}) {
+      config.plugin_config.*flag = enabled;
       const Blueprint blueprint = make_blueprint(model, config, registry, &device);
       for (const Plan& plan : blueprint.plans) {
-        EXPECT_EQ(calls_of(plan.program, Op::kRopeAttention).empty(), !(quick && enabled));
-        EXPECT_EQ(calls_of(plan.program, Op::kAttention).empty(), quick && enabled);
+        const size_t fused = calls_of(plan.program, fused_op).size();
+        if (!enabled) replaced = calls_of(plan.program, replaced_op).size();
+        EXPECT_EQ(fused > 0, quick && enabled);
+        EXPECT_EQ(calls_of(plan.program, replaced_op).size() + fused, replaced);
       }
     }
-    config.plugin_config.rope_attention_fusion = true;
     const Blueprint unmeasured = make_blueprint(model, config, fake_cuda_registry());
-    EXPECT_TRUE(calls_of(unmeasured.plans.back().program, Op::kRopeAttention).empty());
+    EXPECT_TRUE(calls_of(unmeasured.plans.back().program, fused_op).empty());
   }
+}
+
+TEST(Build, ACallIsFusedWhereAKernelOfItsOwnIsFaster) {
+  expect_fused_where_its_kernel_is_faster(Op::kRopeAttention, Op::kAttention,
+                                          &PluginConfig::rope_attention_fusion);
+  expect_fused_where_its_kernel_is_faster(Op::kAddRmsNormLinear, Op::kAddRmsNorm,
+                                          &PluginConfig::norm_linear_fusion);
 }
 
 Verdict of_few_rows(const Problem& problem) {

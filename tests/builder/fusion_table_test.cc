@@ -27,6 +27,9 @@ TEST(FusionTable, OrderAndSwitches) {
   EXPECT_NE(
       enabled_names({.device = "cuda", .plugin_config = {.rope_attention_fusion = false}}).back(),
       "rope_attention");
+  const PluginConfig norm = {.norm_linear_fusion = true};
+  EXPECT_EQ(enabled_names({.plugin_config = norm}), enabled_names({}));
+  EXPECT_EQ(enabled_names({.device = "cuda", .plugin_config = norm}).back(), "norm_linear_swiglu");
   for (const PluginConfig& swiglu :
        {PluginConfig{.gemm_swiglu_plugin = "fp8", .rope_attention_fusion = false},
         PluginConfig{.low_latency_gemm_swiglu_plugin = "fp8", .rope_attention_fusion = false}}) {

@@ -167,6 +167,34 @@ TEST_F(KernelTimerTest, AttentionGetsAStep) {
   EXPECT_TRUE(to_string(problem).ends_with(" window 0"));
 }
 
+// Of a norm with a linear behind it, the linear's weight is cold.
+std::set<const std::byte*> weights, norm_weights;
+void look_at_weights(const Operands& operands, const LaunchContext&) {
+  norm_weights.insert(operands.inputs[2].data);
+  weights.insert(operands.inputs[3].data);
+}
+const Kernel kNormed = {"normed", Op::kAddRmsNormLinear, {}, any, nullptr, look_at_weights};
+
+TEST_F(KernelTimerTest, ANormedLinearReadsItsWeightFromMemory) {
+  Problem problem{.op = Op::kAddRmsNormLinear,
+                  .params = NormLinearParams{.segment_rows = {32, 32}}};
+  const Problem::Operand rows{{2, 16}, DType::kBF16, true}, scale{{1}, DType::kF32, true};
+  problem.inputs = {
+      rows, rows, {{16}, DType::kBF16, true}, {{64, 16}, DType::kE4M3, true}, scale, scale, {}, {}};
+  problem.outputs = {rows, {{2, 64}, DType::kBF16, true}};
+  const Kernel* candidates[] = {&kNormed};
+  EXPECT_EQ(timer_.time(problem, candidates).size(), 1u);
+  EXPECT_EQ(norm_weights.size(), 1u);
+  EXPECT_GE(weights.size(), 1u);
+  EXPECT_FALSE(weights.contains(*norm_weights.begin()));
+  EXPECT_TRUE(to_string(problem).ends_with(" segments [32, 32]"));
+  // As a linear of codes, but for what a norm reads and writes more.
+  DeviceProperties device;
+  device.bytes_per_s = 1e12;
+  const double bytes = 3 * 64 + 32 + 64 * 16 + 8 + 256;
+  EXPECT_DOUBLE_EQ(floor_us(problem, device), bytes * 1e-6);
+}
+
 TEST_F(KernelTimerTest, ADeviceErrorIsNotSwallowed) {
   const Kernel* candidates[] = {&kFailing};
   EXPECT_THROW(timer_.time(linear(1), candidates), Error);

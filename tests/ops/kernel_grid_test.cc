@@ -64,6 +64,8 @@ std::vector<OpCase> make_cases(Op op) {
     }
     case Op::kLinearSwiglu:
       return linear_swiglu_cases();
+    case Op::kAddRmsNormLinear:
+      return {};  // add_rms_norm, linear: builder/fusions/norm_linear_test.cc
     case Op::kRoute:
       return route_cases();
     case Op::kPermute:

@@ -59,6 +59,13 @@ CallSpec good_composed(Op op) {
                tensor({Dim::constant(128), Dim::constant(256)}, DType::kE4M3), scale(), scale(2),
                vector_of(128), scale()},
               {rows_of(64, DType::kE4M3)}};
+    case Op::kAddRmsNormLinear:
+      return {op,
+              NormLinearParams{.segment_rows = {64, 64}},
+              {rows_of(256), rows_of(256), vector_of(256),
+               tensor({Dim::constant(128), Dim::constant(256)}, DType::kE4M3), scale(), scale(2),
+               vector_of(128), absent()},
+              {rows_of(256), rows_of(128)}};
     case Op::kRopeAttention:
       return {op,
               AttentionParams{.num_heads = 4, .num_kv_heads = 2, .head_dim = 64},
@@ -245,7 +252,7 @@ TEST(OpTest, ParamsMustBeOfTheOp) {
   for (const Op op :
        {Op::kRmsNorm, Op::kAddRmsNorm, Op::kLinear, Op::kRope, Op::kRopeKvAppend, Op::kAttention,
         Op::kRopeAttention, Op::kAllReduceAddRmsNorm, Op::kRoute, Op::kPermute, Op::kGroupedLinear,
-        Op::kLinearSwiglu, Op::kGroupedLinearSwiglu}) {
+        Op::kLinearSwiglu, Op::kAddRmsNormLinear, Op::kGroupedLinearSwiglu}) {
     CallSpec call = good(op);
     call.params = {};
     EXPECT_EQ(message_of(call), fmt::format("[{}] params: wrong kind", to_string(op)));
@@ -271,6 +278,18 @@ const std::vector<BadCall> kBadCalls = {
      "[linear_swiglu] y: expected float32 or bfloat16, got float8_e4m3"},
     {Op::kLinearSwiglu, [](CallSpec& c) { c.outputs[0] = rows_of(128, DType::kE4M3); },
      "[linear_swiglu] y: expected [tokens, 64], got [tokens, 128]"},
+    {Op::kAddRmsNormLinear, [](CallSpec& c) { c.inputs[4] = absent(); },
+     "[add_rms_norm_linear] input_scale: expected a tensor, got none"},
+    {Op::kAddRmsNormLinear, [](CallSpec& c) { c.inputs[2] = vector_of(60); },
+     "[add_rms_norm] weight: expected [width] with width dividing the columns, got [60] bfloat16"},
+    {Op::kAddRmsNormLinear, [](CallSpec& c) { c.inputs[5] = scale(); },
+     "[linear] weight_scale: expected [2] float32, got [1] float32"},
+    {Op::kAddRmsNormLinear, [](CallSpec& c) { c.inputs[7] = scale(); },
+     "[add_rms_norm_linear] y: expected [tokens, 64], got [tokens, 128]"},
+    {Op::kAddRmsNormLinear, [](CallSpec& c) { c.outputs[0] = rows_of(128); },
+     "[add_rms_norm_linear] sum: expected [tokens, 256], got [tokens, 128]"},
+    {Op::kAddRmsNormLinear, [](CallSpec& c) { c.outputs[1].dtype = DType::kE4M3; },
+     "[add_rms_norm_linear] y: expected float32 or bfloat16, got float8_e4m3"},
     {Op::kPermute, [](CallSpec& c) { c.outputs[0].dtype = DType::kF32; },
      "[permute] rows: expected int32, got float32"},
     {Op::kGroupedLinear, [](CallSpec& c) { c.inputs[3] = scale(8); },

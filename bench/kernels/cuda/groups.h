@@ -37,6 +37,7 @@ void bench_context_attention(Bench& bench);
 void bench_small_ops(Bench& bench);    // norms, SwiGLU, RoPE
 void bench_decode_step(Bench& bench);  // all layers of an 8B model at batch 1
 void bench_chain_costs(Bench& bench);  // the same with variants of the hand-over between kernels
+void bench_chain_norms(Bench& bench);  // the same with norms inside the linears behind them
 void bench_moe(Bench& bench);          // experts' linears beside cuBLASLt, and a mixture
 void bench_sampling(Bench& bench);     // sampling, dummy weights, observers
 

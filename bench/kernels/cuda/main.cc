@@ -35,6 +35,7 @@ constexpr Group kGroups[] = {
     {"small_ops", bench_small_ops},
     {"decode_step", bench_decode_step},
     {"chain_costs", bench_chain_costs},
+    {"chain_norms", bench_chain_norms},
     {"large", bench_large},
     {"integer", bench_integer},
     {"cublaslt", bench_cublaslt},

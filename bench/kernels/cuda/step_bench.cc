@@ -63,6 +63,7 @@ class Decoder {
     const char* attention_tactic = "";  // of either attention
     const char* qkv_tactic = nullptr;   // null: linear_tactic
     const char* o_tactic = nullptr;
+    bool normed_linear = false;  // norms inside the linears behind them
   };
 
   Decoder(Bench& bench, int64_t batch, int64_t context, const Options& options)
@@ -72,6 +73,7 @@ class Decoder {
     cache_type_ = options.bf16_cache ? DType::kBF16 : DType::kE4M3;
     x_ = random_bf16(arena, {batch, kHidden}, 1.0f);
     residual_ = random_bf16(arena, {batch, kHidden}, 1.0f);
+    next_residual_ = random_bf16(arena, {batch, kHidden}, 1.0f);
     normed_ = view(arena, DType::kE4M3, {batch, kHidden});
     qkv_ = view(arena, DType::kBF16, {batch, kQkv});
     attended_ = view(arena, DType::kE4M3, {batch, kHidden});
@@ -157,23 +159,42 @@ class Decoder {
   }
 
   void layer(const Layer& layer, bool first) {
-    const TensorView none;
-    const TensorView scale = options_.bf16_cache ? none : scale_;
+    const int64_t kv = kKvHeads * kHeadDim;
+    const LinearParams qkv{{kHidden, kv, kv}};
+    const char* const tactic = own(options_.qkv_tactic);
     if (first) {
       call("cuda_rms_norm", {x_, norm_, scale_}, {normed_}, RmsNormParams{});
+      linear({normed_, layer.qkv, scale_, scales3_, {}}, qkv_, qkv, tactic);
     } else {
-      call("cuda_add_rms_norm", {x_, residual_, norm_, scale_}, {residual_, normed_},
-           RmsNormParams{});
+      norm_and_linear({layer.qkv, scale_, scales3_, {}}, qkv_, qkv, tactic);
     }
-    const int64_t kv = kKvHeads * kHeadDim;
-    linear({normed_, layer.qkv, scale_, scales3_, none}, qkv_, LinearParams{{kHidden, kv, kv}},
-           options_.qkv_tactic);
-    attention(layer, scale);
-    linear({attended_, layer.o, scale_, scale_, none}, x_, {}, options_.o_tactic);
+    attention(layer, options_.bf16_cache ? TensorView() : scale_);
+    linear({attended_, layer.o, scale_, scale_, {}}, x_, {}, own(options_.o_tactic));
+    gate_up(layer);
+    linear({activated_, layer.down, scale_, scale_, {}}, x_, {}, options_.linear_tactic);
+  }
+
+  const char* own(const char* tactic) const {
+    return tactic != nullptr ? tactic : options_.linear_tactic;
+  }
+
+  // y of linear, or the codes of linear_swiglu; `weights` are the inputs of a linear but for x. In
+  // one kernel the sum may not be the residual: they change places.
+  void norm_and_linear(std::vector<TensorView> weights, const TensorView& y,
+                       const LinearParams& params, const char* tactic) {
+    const bool swiglu = y.dtype == DType::kE4M3;
+    if (options_.normed_linear) {
+      weights.push_back(swiglu ? scale_ : TensorView());
+      weights.insert(weights.begin(), {x_, residual_, norm_});
+      call(swiglu ? "cuda_add_rms_norm_linear_swiglu" : "cuda_add_rms_norm_linear", weights,
+           {next_residual_, y}, NormLinearParams{.segment_rows = params.segment_rows}, tactic);
+      return std::swap(residual_, next_residual_);
+    }
     call("cuda_add_rms_norm", {x_, residual_, norm_, scale_}, {residual_, normed_},
          RmsNormParams{});
-    gate_up(layer);
-    linear({activated_, layer.down, scale_, scale_, none}, x_, {});
+    if (swiglu) weights.push_back(scale_);
+    weights.insert(weights.begin(), normed_);
+    call(swiglu ? "cuda_linear_swiglu_low_latency" : options_.linear, weights, {y}, params, tactic);
   }
 
   void attention(const Layer& layer, const TensorView& scale) {
@@ -199,21 +220,16 @@ class Decoder {
         {attended_}, params, options_.attention_tactic);
   }
 
-  // `tactic`: null where it is that of all linears.
   void linear(const std::vector<TensorView>& inputs, const TensorView& output,
-              const LinearParams& params, const char* tactic = nullptr) {
-    call(options_.linear, inputs, {output}, params,
-         tactic != nullptr ? tactic : options_.linear_tactic);
+              const LinearParams& params, const char* tactic) {
+    call(options_.linear, inputs, {output}, params, tactic);
   }
 
   void gate_up(const Layer& layer) {
-    const LinearParams halves{{kIntermediate, kIntermediate}};
-    if (options_.fused_swiglu) {
-      call("cuda_linear_swiglu_low_latency", {normed_, layer.gate_up, scale_, scales2_, {}, scale_},
-           {activated_}, halves, options_.linear_tactic);
-      return;
-    }
-    linear({normed_, layer.gate_up, scale_, scales2_, {}}, gate_up_, halves);
+    norm_and_linear({layer.gate_up, scale_, scales2_, {}},
+                    options_.fused_swiglu ? activated_ : gate_up_,
+                    LinearParams{{kIntermediate, kIntermediate}}, options_.linear_tactic);
+    if (options_.fused_swiglu) return;
     call("cuda_swiglu",
          {columns(gate_up_, 0, kIntermediate), columns(gate_up_, kIntermediate, kIntermediate),
           scale_},
@@ -237,7 +253,8 @@ class Decoder {
   int64_t blocks_ = 0;
   DType cache_type_;
   std::vector<Layer> layers_;
-  TensorView x_, residual_, normed_, qkv_, attended_, gate_up_, activated_, norm_, frequency_;
+  TensorView x_, residual_, next_residual_, normed_, qkv_, attended_, gate_up_, activated_, norm_,
+      frequency_;
   TensorView scale_, scales2_, scales3_, head_, logits_, ids_, final_;
   TensorView table_, start_, slots_, queries_, lengths_, positions_;
   std::span<std::byte> workspace_;
@@ -337,10 +354,27 @@ void bench_decode_step(Bench& bench) {
   }
 }
 
+namespace {
+
+void time_chain(Bench& bench, int64_t batch, const Decoder::Options& options) {
+  Decoder decoder(bench, batch, /*context=*/3072, options);
+  const auto own = [&](const char* tactic) {
+    return tactic != nullptr ? tactic : options.linear_tactic;
+  };
+  bench.results.add(
+      R"({{"group": "chain_costs", "model": "8B", "batch": {}, "linear": "{}", "qkv": "{}", )"
+      R"("o": "{}", "fused_swiglu": {}, "rope_attention": {}, "attention": "{}", )"
+      R"("normed_linear": {}, "us": {:.1f}}})",
+      batch, options.linear_tactic, own(options.qkv_tactic), own(options.o_tactic),
+      options.fused_swiglu, options.rope_attention, options.attention_tactic, options.normed_linear,
+      decoder.time());
+}
+
+}  // namespace
+
 // What the hand-over from kernel to kernel costs in a step, by variants of who lets whom in when
 // (docs/performance.md has the predictions, and what became of those that stood here before).
 void bench_chain_costs(Bench& bench) {
-  constexpr int64_t kContext = 3072;
   using Options = Decoder::Options;
   const Options base = {.linear = "cuda_linear_low_latency", .programmatic = true};
   // The best of each pair that has been measured.
@@ -370,16 +404,31 @@ void bench_chain_costs(Bench& bench) {
     for (const Options& options : variants) {
       if (batch > 1 && std::strstr(options.attention_tactic, "split") != nullptr) continue;
       check_tactics(options, batch);
-      Decoder decoder(bench, batch, kContext, options);
-      const auto own = [&](const char* tactic) {
-        return tactic != nullptr ? tactic : options.linear_tactic;
-      };
-      bench.results.add(
-          R"({{"group": "chain_costs", "model": "8B", "batch": {}, "linear": "{}", "qkv": "{}", )"
-          R"("o": "{}", "fused_swiglu": {}, "rope_attention": {}, "attention": "{}", )"
-          R"("us": {:.1f}}})",
-          batch, options.linear_tactic, own(options.qkv_tactic), own(options.o_tactic),
-          options.fused_swiglu, options.rope_attention, options.attention_tactic, decoder.time());
+      time_chain(bench, batch, options);
+    }
+  }
+}
+
+// The same with norms inside the linears behind them, by the kernels beside them. Two stages of
+// weights ahead is what linears do by themselves; 9 are all that fit.
+void bench_chain_norms(Bench& bench) {
+  using Options = Decoder::Options;
+  const Options base = {.linear = "cuda_linear_low_latency", .programmatic = true};
+  for (const int64_t batch : {1, 2, 4, 8}) {
+    time_chain(bench, batch, base);
+    for (const char* const tactic : {"", "fill 9"}) {
+      if (batch > 1 && *tactic != 0) continue;
+      for (const bool rope_attention : {false, true}) {
+        for (const bool fused_swiglu : {false, true}) {
+          Options options = base;
+          options.linear_tactic = tactic;
+          options.rope_attention = rope_attention;
+          options.fused_swiglu = fused_swiglu;
+          time_chain(bench, batch, options);
+          options.normed_linear = true;
+          time_chain(bench, batch, options);
+        }
+      }
     }
   }
 }

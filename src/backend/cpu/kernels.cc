@@ -14,15 +14,15 @@ namespace {
 
 std::vector<Kernel> make_table() {
   std::vector<Kernel> table = {
-      kCpuEmbedding,     kCpuRmsNorm,      kCpuAdd,
-      kCpuAddRmsNorm,    kCpuQuantize,     kCpuQuantizeDynamic,
-      kCpuRope,          kCpuKvAppend,     kCpuRopeKvAppend,
-      kCpuAttention,     kCpuSwiglu,       kCpuGatherRows,
-      kCpuRoute,         kCpuPermute,      kCpuGroupedQuantize,
-      kCpuGroupedSwiglu, kCpuCombine,      kCpuAllReduce,
-      kCpuReduceScatter, kCpuAllGather,    kCpuSend,
-      kCpuRecv,          kCpuLinearSwiglu, kCpuAllReduceAddRmsNorm,
-      kCpuRopeAttention,
+      kCpuEmbedding,     kCpuRmsNorm,          kCpuAdd,
+      kCpuAddRmsNorm,    kCpuQuantize,         kCpuQuantizeDynamic,
+      kCpuRope,          kCpuKvAppend,         kCpuRopeKvAppend,
+      kCpuAttention,     kCpuSwiglu,           kCpuGatherRows,
+      kCpuRoute,         kCpuPermute,          kCpuGroupedQuantize,
+      kCpuGroupedSwiglu, kCpuCombine,          kCpuAllReduce,
+      kCpuReduceScatter, kCpuAllGather,        kCpuSend,
+      kCpuRecv,          kCpuLinearSwiglu,     kCpuAllReduceAddRmsNorm,
+      kCpuRopeAttention, kCpuAddRmsNormLinear,
   };
   const std::span<const Kernel> linear = linear_kernels();
   table.insert(table.end(), linear.begin(), linear.end());

@@ -63,16 +63,6 @@ int64_t workspace(const Problem& problem) {
   return bytes_of(linear.outputs[0]) + (kernel.workspace == nullptr ? 0 : kernel.workspace(linear));
 }
 
-Problem problem_of(Op op, const Operands& operands) {
-  Problem problem{.op = op, .params = *operands.params};
-  const auto describe = [](const TensorView& view) {
-    return Problem::Operand{view.shape, view.dtype, view.defined()};
-  };
-  for (const TensorView& view : operands.inputs) problem.inputs.push_back(describe(view));
-  for (const TensorView& view : operands.outputs) problem.outputs.push_back(describe(view));
-  return problem;
-}
-
 template <Op op>
 void run(const Operands& operands, const LaunchContext& context) {
   const Problem linear = linear_part(problem_of(op, operands));

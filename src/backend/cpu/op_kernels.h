@@ -19,6 +19,7 @@ extern const Kernel kCpuAttention;
 extern const Kernel kCpuRopeAttention;
 extern const Kernel kCpuSwiglu;
 extern const Kernel kCpuLinearSwiglu;
+extern const Kernel kCpuAddRmsNormLinear;
 extern const Kernel kCpuGatherRows;
 extern const Kernel kCpuRoute;
 extern const Kernel kCpuPermute;

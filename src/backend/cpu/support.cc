@@ -28,4 +28,14 @@ Verdict supports_moe(const Problem& problem) {
   return supports_activations(floats);
 }
 
+Problem problem_of(Op op, const Operands& operands) {
+  Problem problem{.op = op, .params = *operands.params};
+  const auto describe = [](const TensorView& view) {
+    return Problem::Operand{view.shape, view.dtype, view.defined()};
+  };
+  for (const TensorView& view : operands.inputs) problem.inputs.push_back(describe(view));
+  for (const TensorView& view : operands.outputs) problem.outputs.push_back(describe(view));
+  return problem;
+}
+
 }  // namespace octavo

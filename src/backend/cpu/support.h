@@ -16,4 +16,7 @@ Verdict supports_activations(const Problem& problem);
 // The same of an op that also writes int32 indices, which its shape rule has checked.
 Verdict supports_moe(const Problem& problem);
 
+// What a kernel that runs other kernels asks them.
+Problem problem_of(Op op, const Operands& operands);
+
 }  // namespace octavo

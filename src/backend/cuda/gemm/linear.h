@@ -7,7 +7,7 @@
 #include "backend/cuda/gemm/low_latency.h"
 #include "backend/cuda/gemm/scale_strides.h"
 #include "backend/cuda/gemm/sm90_fp8_gemm.h"
-#include "ops/linear.h"
+#include "ops/linear_swiglu.h"
 
 namespace octavo::cuda {
 
@@ -34,6 +34,9 @@ LargeGemm large_gemm(const LinearArgs& args);
 // The same for those of low_latency.h, with at most so many segments.
 Verdict check_low_latency(const Problem& problem, int max_segments);
 LowLatencyGemm low_latency_gemm(const LinearArgs& args);
+
+// With SwiGLU behind it; throws Error(kUnsupported) where rows are not aligned.
+LowLatencyGemm low_latency_swiglu_gemm(const LinearSwigluArgs& args);
 
 int multiprocessor_count();  // of the current device
 

@@ -40,12 +40,7 @@ void require_aligned(const LinearSwigluArgs& args, int64_t y_elements) {
 }
 
 void run_low_latency(const Operands& operands, const LaunchContext& context) {
-  const auto args = LinearSwigluArgs::bind(operands);
-  require_aligned(args, 1);
-  LowLatencyGemm gemm = low_latency_gemm(args.linear);
-  gemm.y = args.y.data;
-  gemm.y_stride = args.y.row_stride;
-  gemm.output_scale = args.output_scale.as<const float>();
+  const LowLatencyGemm gemm = low_latency_swiglu_gemm(LinearSwigluArgs::bind(operands));
   if (gemm.m == 0) return;
   const auto config = low_latency_config(gemm.m, gemm.n, gemm.k, multiprocessor_count());
   launch_low_latency_swiglu(gemm, with_tactic(config, context.tactic, gemm.m, gemm.k), on(context));
@@ -74,6 +69,15 @@ constexpr KernelTraits kLowLatencyTraits = {.device = DeviceType::kCuda,
                                             .plugin = "low_latency_gemm_swiglu_plugin"};
 
 }  // namespace
+
+LowLatencyGemm low_latency_swiglu_gemm(const LinearSwigluArgs& args) {
+  require_aligned(args, 1);
+  LowLatencyGemm gemm = low_latency_gemm(args.linear);
+  gemm.y = args.y.data;
+  gemm.y_stride = args.y.row_stride;
+  gemm.output_scale = args.output_scale.as<const float>();
+  return gemm;
+}
 
 const Kernel kLinearSwigluLowLatency = {"cuda_linear_swiglu_low_latency",
                                         Op::kLinearSwiglu,

@@ -23,6 +23,12 @@ int ring_bytes(int tokens, const LowLatencyConfig& config) {
   return config.depth * config.steps * (config.rows + tokens) * kLowLatencyStep;
 }
 
+// Of a CTA's share of K, normed.
+int normed_bytes(int k, int split) {
+  constexpr int kGroup = kLowLatencyMaxSteps * kLowLatencyStep;
+  return ceil_divide(ceil_divide(k, kGroup), split) * kGroup * low_latency_tokens(1);
+}
+
 // The cut with a ring that makes the most of `room` bytes.
 LowLatencyConfig with_ring(LowLatencyConfig config, int tokens, int k, int room) {
   const int share = ceil_divide(ceil_divide(k, kLowLatencyStep), config.split);
@@ -138,6 +144,24 @@ LowLatencyConfig low_latency_config(int m, int n, int k, int multiprocessors) {
   return cut_low_latency(m, n, k, multiprocessors, split, kLowLatencySharedBytes);
 }
 
+LowLatencyConfig normed_low_latency_config(int n, int k, int multiprocessors) {
+  const LowLatencyConfig config = low_latency_config(1, n, k, multiprocessors);
+  const int room = kLowLatencySharedBytes - rest_bytes(1, config.rows);
+  return with_ring(config, 0, k, room - normed_bytes(k, config.split));
+}
+
+LowLatencyConfig normed_with_tactic(const LowLatencyConfig& config, std::string_view tactic,
+                                    int k) {
+  LowLatencyConfig changed = with_tactic(config, tactic, 1, k);
+  changed.steps = config.steps;
+  changed.depth = config.depth;
+  return changed;
+}
+
+int normed_low_latency_shared_bytes(int k, const LowLatencyConfig& config) {
+  return ring_bytes(0, config) + normed_bytes(k, config.split) + rest_bytes(1, config.rows);
+}
+
 LowLatencyCut low_latency_cut(int m, int n, int k, const LowLatencyConfig& config,
                               bool programmatic) {
   LowLatencyCut cut = {.config = config};
@@ -155,6 +179,14 @@ LowLatencyCut low_latency_cut(int m, int n, int k, const LowLatencyConfig& confi
   cut.stage_bytes = cut.x_bytes + config.steps * config.rows * kLowLatencyStep;
   cut.copies = k % kLowLatencyStep == 0 ? 1 : config.steps;
   cut.programmatic = programmatic;
+  return cut;
+}
+
+LowLatencyCut normed_low_latency_cut(int n, int k, const LowLatencyConfig& config,
+                                     bool programmatic) {
+  LowLatencyCut cut = low_latency_cut(1, n, k, config, programmatic);
+  cut.stage_bytes -= cut.x_bytes;
+  cut.x_bytes = 0;
   return cut;
 }
 

@@ -90,6 +90,13 @@ std::vector<LowLatencyConfig> low_latency_candidates(int m, int n, int k, int mu
 // depend on m: a token's result is the same whatever tokens are beside it.
 LowLatencyConfig low_latency_config(int m, int n, int k, int multiprocessors);
 
+// The same for x that is normed by the consumers: it stands beside the ring, whose stages are of
+// weights alone. The tiles and the split, and so the results, are those of the linear.
+LowLatencyConfig normed_low_latency_config(int n, int k, int multiprocessors);
+// with_tactic of it: x leaves the ring what room it has, and "ring" changes nothing.
+LowLatencyConfig normed_with_tactic(const LowLatencyConfig& config, std::string_view tactic, int k);
+int normed_low_latency_shared_bytes(int k, const LowLatencyConfig& config);
+
 // What the kernel is told of the cut.
 struct LowLatencyCut {
   LowLatencyConfig config;
@@ -106,6 +113,9 @@ struct LowLatencyCut {
 
 LowLatencyCut low_latency_cut(int m, int n, int k, const LowLatencyConfig& config,
                               bool programmatic);
+
+LowLatencyCut normed_low_latency_cut(int n, int k, const LowLatencyConfig& config,
+                                     bool programmatic);
 
 // The part of the work of the CTA of `rank` in its cluster.
 struct LowLatencyWork {

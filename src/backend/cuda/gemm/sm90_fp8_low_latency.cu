@@ -3,6 +3,7 @@
 #include <cuda_bf16.h>
 
 #include "backend/cuda/gemm/sm90_fp8_low_latency.cuh"
+#include "backend/cuda/gemm/sm90_fp8_low_latency_normed.cuh"
 
 namespace octavo::cuda {
 namespace {
@@ -41,6 +42,11 @@ struct Plain : low_latency::InTypeOfY<Plain> {
 void launch_low_latency(const LowLatencyGemm& gemm, const LowLatencyConfig& config,
                         const Launch& where) {
   low_latency::launch_with<Plain>(gemm, config, where);
+}
+
+void launch_normed_low_latency(const NormedLowLatencyGemm& gemm, const LowLatencyConfig& config,
+                               const Launch& where) {
+  low_latency::launch_tiles<Plain, 1, low_latency::NormedX>(gemm, config, where);
 }
 
 }  // namespace octavo::cuda

@@ -41,10 +41,27 @@ __device__ __forceinline__ LowLatencyWork own_work(const Cut& cut) {
   return {cut, static_cast<int>(blockIdx.y), static_cast<int>(blockIdx.x)};
 }
 
+// Where the codes of x are: beside the weights in the stages of the ring. What stands in its place
+// (sm90_fp8_low_latency_normed.cuh) has them in memory of its own, behind the ring.
+struct RingX {
+  using Gemm = LowLatencyGemm;
+  static constexpr bool kInRing = true;
+  static __device__ __forceinline__ int bytes(const Cut&) { return 0; }  // behind the ring
+
+  // By all consumers, before they multiply.
+  template <typename AnyRest>
+  static __device__ __forceinline__ RingX make(const Gemm&, const Cut&, const LowLatencyWork&,
+                                               AnyRest&, uint8_t* /*behind*/) {
+    return {};
+  }
+  // Of the CTA's `stage`, whose slot of the ring is at `slot`.
+  __device__ __forceinline__ uint32_t at(uint32_t slot, int /*stage*/) const { return slot; }
+};
+
 // The one thread that asks for loads, in the order of their use. A copy costs this thread some 150
-// cycles however small it is. Two cursors walk over the CTA's stages: weights, and x. kHalves: a
-// tile has rows of either half of the weight.
-template <bool kHalves>
+// cycles however small it is. Two cursors walk over the CTA's stages: weights, and x where that is
+// loaded. kHalves: a tile has rows of either half of the weight.
+template <bool kHalves, bool kLoadsX>
 class Producer {
  public:
   __device__ __forceinline__ Producer(const Cut& cut, const CUtensorMap* x,
@@ -129,6 +146,7 @@ class Producer {
                   device::L2Policy::kEvictFirst);
   }
   __device__ __forceinline__ void load_x(int slot) {
+    if constexpr (!kLoadsX) return;
     load<false>(x_map_, ring_ + slot * cut_.stage_bytes, cut_.x_bytes, slot, 0, x_,
                 device::L2Policy::kEvictNormal);
   }
@@ -195,11 +213,11 @@ __device__ __forceinline__ void multiply_steps(float (&sum)[kTiles][kEights][4],
 }
 
 // The sums of one tile by one warpgroup, over the steps that are its own: even or odd ones.
-template <int kEights, int kTiles, typename Parts>
+template <int kEights, int kTiles, typename Parts, typename X>
 __device__ __forceinline__ void multiply_tile(float (&sum)[kTiles][kEights][4], const Cut& cut,
                                               const LowLatencyWork& work, const Parts& parts,
-                                              uint32_t ring, uint32_t full, uint32_t empty,
-                                              device::RingPosition& at) {
+                                              const X& source, uint32_t ring, uint32_t full,
+                                              uint32_t empty, device::RingPosition& at) {
   constexpr int kMost = kEights * kTiles <= 4 ? 2 : 1;  // steps at a time, as registers allow
   constexpr int kXBytes = 8 * kEights * kLowLatencyStep;
   const int group = threadIdx.x / 128;
@@ -207,8 +225,9 @@ __device__ __forceinline__ void multiply_tile(float (&sum)[kTiles][kEights][4], 
 #pragma unroll 1
   for (int stage = 0; stage < work.stages; ++stage) {
     const int first = (work.first_stage + stage) * cut.config.steps;
-    const uint32_t x = ring + at.slot * cut.stage_bytes;
-    const uint32_t weight = x + cut.x_bytes;
+    const uint32_t in_ring = ring + at.slot * cut.stage_bytes;
+    const uint32_t x = source.at(in_ring, stage);
+    const uint32_t weight = X::kInRing ? in_ring + cut.x_bytes : in_ring;
     device::wait_barrier(full + 8 * at.slot, at.parity);
     int step = group;
 #pragma unroll 1
@@ -280,19 +299,20 @@ struct Row {
   }
 };
 
-template <typename Output, int kEights, int kTiles>
-__device__ __forceinline__ void consume(const LowLatencyGemm& gemm, const Cut& cut,
-                                        Rest<kEights, kTiles>& rest, uint32_t ring, uint32_t full,
-                                        uint32_t empty) {
+template <typename Output, typename X, int kEights, int kTiles>
+__device__ __forceinline__ void consume(const typename X::Gemm& gemm, const Cut& cut,
+                                        Rest<kEights, kTiles>& rest, uint8_t* shared, uint32_t ring,
+                                        uint32_t full, uint32_t empty) {
   const LowLatencyWork work = own_work(cut);
   device::RingPosition at;
   if constexpr (!Output::kStaticScales) device::wait_for_dependencies();
+  const X x = X::make(gemm, cut, work, rest, shared + cut.config.depth * cut.stage_bytes);
 #pragma unroll 1
   for (int tile = 0; tile < work.tiles; ++tile) {
     float sum[kTiles][kEights][4] = {};
     const typename Output::template Parts<kEights, kTiles> parts(
         gemm, (work.first_tile + tile * cut.tile_stride) * cut.config.rows);
-    multiply_tile<kEights, kTiles>(sum, cut, work, parts, ring, full, empty, at);
+    multiply_tile<kEights, kTiles>(sum, cut, work, parts, x, ring, full, empty, at);
     if (tile > 0) sync_consumers();  // the sums of the tile before are stored
     add_groups<kEights, kTiles>(rest, sum);
     if (cut.config.split == 1) {
@@ -304,21 +324,23 @@ __device__ __forceinline__ void consume(const LowLatencyGemm& gemm, const Cut& c
   }
 }
 
-// Two CTAs on a multiprocessor, the second one of the next kernel, unless there are too many sums.
-template <typename Output, int kEights, int kTiles>
-__global__ void __launch_bounds__(kThreads, kEights* kTiles > 8 ? 1 : 2)
-    low_latency_kernel(const __grid_constant__ LowLatencyGemm gemm, const __grid_constant__ Cut cut,
-                       const __grid_constant__ CUtensorMap x_map,
+// Two CTAs on a multiprocessor, the second one of the next kernel, unless there are too many sums,
+// or rows to norm.
+template <typename Output, typename X, int kEights, int kTiles>
+__global__ void __launch_bounds__(kThreads, kEights* kTiles > 8 || !X::kInRing ? 1 : 2)
+    low_latency_kernel(const __grid_constant__ typename X::Gemm gemm,
+                       const __grid_constant__ Cut cut, const __grid_constant__ CUtensorMap x_map,
                        const __grid_constant__ CUtensorMap weight_map) {
   using AllRest = Rest<kEights, kTiles>;
   extern __shared__ __align__(1024) uint8_t shared[];
-  auto& rest = *reinterpret_cast<AllRest*>(shared + cut.config.depth * cut.stage_bytes);
+  auto& rest =
+      *reinterpret_cast<AllRest*>(shared + cut.config.depth * cut.stage_bytes + X::bytes(cut));
   const uint32_t ring = device::shared_address(shared);
   const uint32_t full = device::shared_address(rest.full);
   const uint32_t empty = device::shared_address(rest.empty);
-  Producer<Output::kHalves> producer(cut, &x_map, &weight_map, ring, full, empty);
+  Producer<Output::kHalves, X::kInRing> producer(cut, &x_map, &weight_map, ring, full, empty);
   if (threadIdx.x == 0) device::prefetch_tensor_map(&weight_map);
-  if (threadIdx.x == 128) device::prefetch_tensor_map(&x_map);
+  if (X::kInRing && threadIdx.x == 128) device::prefetch_tensor_map(&x_map);
   if (threadIdx.x == kConsumers) {
     for (int slot = 0; slot < cut.config.depth; ++slot) {
       device::init_barrier(full + 8 * slot, 1);
@@ -332,7 +354,7 @@ __global__ void __launch_bounds__(kThreads, kEights* kTiles > 8 ? 1 : 2)
   Output::prepare(gemm, rest);
   __syncthreads();
   if (threadIdx.x < kConsumers) {
-    consume<Output, kEights, kTiles>(gemm, cut, rest, ring, full, empty);
+    consume<Output, X, kEights, kTiles>(gemm, cut, rest, shared, ring, full, empty);
   } else {
     if (threadIdx.x == kConsumers) producer.run();
     __syncwarp();
@@ -352,27 +374,38 @@ CUtensorMap weight_map(const LowLatencyGemm& gemm, const LowLatencyConfig& confi
   }
 }
 
-template <typename Output, int kEights, int kTiles>
-void launch_shape(const LowLatencyGemm& gemm, const LowLatencyConfig& config, const Launch& where) {
+// The map of x, or another where there is nothing to copy.
+template <typename X>
+CUtensorMap x_map(const LowLatencyGemm& gemm, const LowLatencyConfig& config,
+                  const CUtensorMap& other) {
+  if constexpr (!X::kInRing) return other;
+  return make_tensor_map(low_latency_map(gemm.x, gemm.m, gemm.k, gemm.x_stride,
+                                         low_latency_tokens(gemm.m), config.steps));
+}
+
+template <typename Output, typename X, int kEights, int kTiles>
+void launch_shape(const typename X::Gemm& gemm, const LowLatencyConfig& config,
+                  const Launch& where) {
   static_assert(sizeof(Rest<kEights, kTiles>) == low_latency_rest_bytes(8 * kEights, kTiles));
-  const auto kernel = low_latency_kernel<Output, kEights, kTiles>;
-  const Cut cut = low_latency_cut(gemm.m, gemm.n, gemm.k, config, where.programmatic);
+  const auto kernel = low_latency_kernel<Output, X, kEights, kTiles>;
+  const Cut cut = X::kInRing ? low_latency_cut(gemm.m, gemm.n, gemm.k, config, where.programmatic)
+                             : normed_low_latency_cut(gemm.n, gemm.k, config, where.programmatic);
   Grid grid;
   grid.threads = kThreads;
   grid.cluster = config.split;
   grid.blocks = dim3(static_cast<unsigned>(config.split), static_cast<unsigned>(cut.tile_stride));
-  grid.shared_bytes = low_latency_shared_bytes(gemm.m, config);
+  grid.shared_bytes = X::kInRing ? low_latency_shared_bytes(gemm.m, config)
+                                 : normed_low_latency_shared_bytes(gemm.k, config);
   allow_shared_memory(kernel, grid.shared_bytes);
-  launch(where, grid, kernel, gemm, cut,
-         make_tensor_map(
-             low_latency_map(gemm.x, gemm.m, gemm.k, gemm.x_stride, 8 * kEights, config.steps)),
-         weight_map<Output>(gemm, config));
+  const CUtensorMap weight = weight_map<Output>(gemm, config);
+  launch(where, grid, kernel, gemm, cut, x_map<X>(gemm, config, weight), weight);
 }
 
-template <typename Output, int kEights>
-void launch_tiles(const LowLatencyGemm& gemm, const LowLatencyConfig& config, const Launch& where) {
-  if (config.rows <= kTileRows) return launch_shape<Output, kEights, 1>(gemm, config, where);
-  launch_shape<Output, kEights, 2>(gemm, config, where);
+template <typename Output, int kEights, typename X = RingX>
+void launch_tiles(const typename X::Gemm& gemm, const LowLatencyConfig& config,
+                  const Launch& where) {
+  if (config.rows <= kTileRows) return launch_shape<Output, X, kEights, 1>(gemm, config, where);
+  launch_shape<Output, X, kEights, 2>(gemm, config, where);
 }
 
 template <typename Output>

@@ -5,6 +5,7 @@
 #include "backend/cuda/device/numerics.cuh"
 #include "backend/cuda/device/swiglu.cuh"
 #include "backend/cuda/gemm/sm90_fp8_low_latency.cuh"
+#include "backend/cuda/gemm/sm90_fp8_low_latency_normed.cuh"
 
 namespace octavo::cuda {
 namespace {
@@ -63,6 +64,11 @@ struct Swiglu {
 void launch_low_latency_swiglu(const LowLatencyGemm& gemm, const LowLatencyConfig& config,
                                const Launch& where) {
   low_latency::launch_with<Swiglu>(gemm, config, where);
+}
+
+void launch_normed_low_latency_swiglu(const NormedLowLatencyGemm& gemm,
+                                      const LowLatencyConfig& config, const Launch& where) {
+  low_latency::launch_tiles<Swiglu, 1, low_latency::NormedX>(gemm, config, where);
 }
 
 }  // namespace octavo::cuda
