@@ -18,6 +18,7 @@ ModelOptions ready_model(const LLMArgs& args, std::unique_ptr<WorkDirectory>& wo
   ModelOptions options = model_options(args);
   std::optional<QuantizeOptions> quantization = quantize_options(args);
   if (!quantization) return options;
+  expect_one_process("quant_config");
   work = std::make_unique<WorkDirectory>(args.workspace);
   options.model_dir = quantization->output_dir = work->path() / "quantized";
   quantize(*quantization, progress);
@@ -58,6 +59,8 @@ struct LLM::State {
   std::vector<PendingCompletion> start(
       std::vector<Request> requests,
       std::vector<std::shared_ptr<PendingCompletion::State>> states) {
+    if (session.runner().follows())
+      throw Error(ErrorCategory::kUsage, "this process follows the first one: call follow()");
     const std::vector<RequestId> ids = loop->submit(std::move(requests));
     std::vector<PendingCompletion> pending;
     for (size_t i = 0; i < ids.size(); ++i) {
@@ -132,7 +135,16 @@ PendingCompletion LLM::generate_async(const PromptInput& input, bool streaming) 
   return generate_async(std::vector{input}, streaming).front();
 }
 
+bool LLM::follows() const { return state_->session.runner().follows(); }
+
+void LLM::follow() {
+  if (!follows())
+    throw Error(ErrorCategory::kUsage, "this process follows no other one: call generate()");
+  state_->session.runner().follow();
+}
+
 void LLM::save(const std::filesystem::path& engine_dir, Progress& progress, bool overwrite) {
+  expect_one_process("save()");
   save_engine(state_->model, engine_dir, overwrite, progress);
 }
 

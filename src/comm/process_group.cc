@@ -86,8 +86,8 @@ struct ProcessGroup::State {
   Socket wake;
   std::deque<std::string> words, answers;
   std::string failure;
+  std::mutex watch_mutex;  // held while the watch is asked, and never within `mutex`
   std::shared_ptr<RankWatch> watch;
-  bool watch_ended = false;
   bool finished = false;  // rank 0 has nothing more to say
   bool closing = false;
   Clock::time_point closes;
@@ -168,8 +168,9 @@ void ProcessGroup::State::hear_all() {
       connection.close(error.what());
     }
     if (connection.is_open()) continue;
+    const bool expected = finished || closing || ranks[rank].done;
     ranks[rank].gone = ranks[rank].done = true;
-    if (!finished && !closing)
+    if (!expected)
       fail(fmt::format("rank {}: {} before the work was done", rank, connection.fault()));
     changed.notify_all();
   }
@@ -177,13 +178,13 @@ void ProcessGroup::State::hear_all() {
 
 // Everybody tells rank 0 how far it is; rank 0 tells everybody that it is there.
 void ProcessGroup::State::beat() {
-  std::shared_ptr<RankWatch> watched;
+  RankProgress progress;
+  std::string found;
   {
-    const std::lock_guard lock(mutex);
-    watched = watch;
+    const std::lock_guard lock(watch_mutex);
+    if (watch != nullptr) progress = watch->progress();
+    if (watch != nullptr) found = watch->failure();
   }
-  const RankProgress progress = watched == nullptr ? RankProgress() : watched->progress();
-  const std::string found = watched == nullptr ? "" : watched->failure();
   WireWriter bytes;
   bytes.put(progress.asked);
   bytes.put(progress.done);
@@ -247,21 +248,19 @@ void ProcessGroup::State::run() {
       beat();
       next_beat = Clock::now() + kTick;
     }
-    std::shared_ptr<RankWatch> to_end;
+    bool ends_watch = false;
     {
       const std::lock_guard lock(mutex);
       hear_all();
       if (failure.empty() && !closing && !finished) check_silence();
       if (failure.empty() && !closing) check_progress();
-      if (!failure.empty() && !watch_ended) {
-        to_end = watch;
-        watch_ended = true;
-      }
+      ends_watch = !failure.empty();
       const bool gone =
           std::ranges::none_of(ranks, [](const Rank& rank) { return rank.connection.is_open(); });
       if (closing && (gone || Clock::now() >= closes)) return;
     }
-    if (to_end != nullptr) to_end->end();
+    const std::lock_guard lock(watch_mutex);
+    if (ends_watch && watch != nullptr) watch->end();
   }
 }
 
@@ -362,9 +361,8 @@ void ProcessGroup::finish() noexcept {
 }
 
 void ProcessGroup::set_watch(std::shared_ptr<RankWatch> watch) {
-  const std::lock_guard lock(state_->mutex);
+  const std::lock_guard lock(state_->watch_mutex);
   state_->watch = std::move(watch);
-  state_->watch_ended = false;
 }
 
 void ProcessGroup::fail(std::string_view why) noexcept {

@@ -41,7 +41,7 @@ class RankWatch {
   virtual ~RankWatch() = default;
   virtual RankProgress progress() = 0;
   virtual std::string failure() = 0;  // of the device or its links; empty: none
-  virtual void end() noexcept = 0;    // ends whatever waits for other ranks, now and later
+  virtual void end() noexcept = 0;    // ends what waits for other ranks; may be called again
 };
 
 class ProcessGroup {
@@ -71,7 +71,8 @@ class ProcessGroup {
   // after some seconds. Never throws.
   void finish() noexcept;
 
-  // `watch` is asked several times a second until it is replaced; null: nothing.
+  // `watch` is asked several times a second until it is replaced; null: nothing. It is not used
+  // any more when the call returns.
   void set_watch(std::shared_ptr<RankWatch> watch);
 
   // Ends all ranks with an error that names this one. The first failure counts.
