@@ -57,7 +57,8 @@ struct Completion {
   std::vector<TokenLogprob> logprobs;  // where asked for
 };
 
-// What the LLM class takes, by TensorRT-LLM's names.
+// What the LLM class takes, by TensorRT-LLM's names. All ranks are of this process, whoever started
+// it.
 struct LLMArgs {
   std::filesystem::path model;  // a 16-bit or quantized checkpoint, or an engine directory
   int64_t tensor_parallel_size = 1;

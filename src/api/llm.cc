@@ -18,7 +18,6 @@ ModelOptions ready_model(const LLMArgs& args, std::unique_ptr<WorkDirectory>& wo
   ModelOptions options = model_options(args);
   std::optional<QuantizeOptions> quantization = quantize_options(args);
   if (!quantization) return options;
-  expect_one_process("quant_config");
   work = std::make_unique<WorkDirectory>(args.workspace);
   options.model_dir = quantization->output_dir = work->path() / "quantized";
   quantize(*quantization, progress);
@@ -144,7 +143,8 @@ void LLM::follow() {
 }
 
 void LLM::save(const std::filesystem::path& engine_dir, Progress& progress, bool overwrite) {
-  expect_one_process("save()");
+  if (state_->session.model().processes != nullptr)
+    throw Error(ErrorCategory::kUnsupported, "save(): an engine is written by one process alone");
   save_engine(state_->model, engine_dir, overwrite, progress);
 }
 

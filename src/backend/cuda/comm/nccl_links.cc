@@ -13,6 +13,8 @@ namespace {
 
 // What NCCL may take to connect: all ranks are there when it begins.
 constexpr std::chrono::seconds kSettleLimit{60};
+// What takes longer than a launch is asked after rarely.
+constexpr std::chrono::milliseconds kSpin{2};
 constexpr std::chrono::microseconds kPoll{100};
 // For another thread to return from NCCL before its communicators are aborted all the same.
 constexpr std::chrono::seconds kAbortPatience{1};
@@ -90,13 +92,14 @@ void NcclLinks::fail(const std::string& why) {
 
 // The lock is given up between questions: whoever ends the ranks needs it.
 void NcclLinks::settle(const char* what, NcclComm comm, int result, Lock& lock) {
-  const auto deadline = std::chrono::steady_clock::now() + kSettleLimit;
+  const auto start = std::chrono::steady_clock::now();
   while (result == kNcclInProgress) {
     lock.unlock();
     processes_->check();
-    if (std::chrono::steady_clock::now() > deadline)
+    const auto waited = std::chrono::steady_clock::now() - start;
+    if (waited > kSettleLimit)
       fail(fmt::format("{} did not end within {} s", what, kSettleLimit.count()));
-    std::this_thread::sleep_for(kPoll);
+    waited < kSpin ? std::this_thread::yield() : std::this_thread::sleep_for(kPoll);
     lock.lock();
     check();
     if (const int asked = api_.comm_error(comm, &result); asked != kNcclSuccess) result = asked;
