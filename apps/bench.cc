@@ -74,7 +74,7 @@ Command add_run(CLI::App& bench, const char* name, const char* help, bool latenc
                   "--report_json report.json",
                   name));
   return {&app, [options] {
-            fmt::print("{}", run_bench(*options, *stderr_progress()));
+            fmt::print("{}", run_bench(*options, *progress_of(options->model)));
             return 0;
           }};
 }

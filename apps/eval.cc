@@ -34,7 +34,8 @@ void deliver(const nlohmann::ordered_json& report, const std::string& text,
 
 int run_perplexity(const EvalArguments& arguments) {
   const PerplexityReport r =
-      evaluate_perplexity(arguments.model, arguments.eval, *stderr_progress());
+      evaluate_perplexity(arguments.model, arguments.eval, *progress_of(arguments.model));
+  if (follows_another_process(arguments.model)) return 0;  // the first one reports
   const nlohmann::ordered_json json = {
       {"perplexity", r.perplexity}, {"interval95", to_json(r.interval)},
       {"tokens", r.tokens},         {"windows", r.windows},

@@ -98,7 +98,11 @@ int run(GenerateOptions options) {
   if (options.stream && (options.json || options.prompts.size() > 1)) {
     throw Error(ErrorCategory::kUsage, "--stream takes one prompt and no --json");
   }
-  LLM llm(options.model, options.runtime, *stderr_progress());
+  LLM llm(options.model, options.runtime, *progress_of(options.model));
+  if (llm.follows()) {
+    llm.follow();
+    return 0;
+  }
   LLM::StreamCallback on_text;
   if (options.stream) {
     fmt::print("{}", options.prompts.front());

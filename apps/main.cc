@@ -100,7 +100,16 @@ int report_missing(CLI::App& program, const CLI::ParseError& error) {
   return usage_error(fmt::format("{}; see `octavo {} --help`", error.what(), app.get_name()));
 }
 
+// What several processes do together, or may all do; the other commands write what one must.
+void check_processes(const std::string& command) {
+  for (const char* name : {"generate", "bench", "eval", "inspect", "doctor"}) {
+    if (command == name) return;
+  }
+  expect_one_process("octavo " + command);
+}
+
 int run_command(CLI::App& program, const std::vector<Command>& commands) {
+  check_processes(program.get_subcommands().front()->get_name());
   for (const Command& command : commands) {
     if (&innermost(program) == command.parser) return command.run();
   }

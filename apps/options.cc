@@ -268,6 +268,11 @@ void add_build_options(CLI::App& app, BuildConfig& config) {
   add_plugin_options(app, config.plugin_config);
 }
 
+std::unique_ptr<Progress> progress_of(const ModelOptions& model) {
+  if (follows_another_process(model)) return std::make_unique<SilentProgress>();
+  return stderr_progress();
+}
+
 void add_model_options(CLI::App& app, ModelOptions& options) {
   add_path(app, "engine_dir", options.engine_dir, "engine directory that `octavo build` wrote")
       ->group("Model");
@@ -283,6 +288,10 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
       ->group("Model");
   add_flag(app, "deterministic", options.build_config.deterministic,
            "only kernels whose results do not depend on the batch")
+      ->group("Model");
+  add_choice(app, "communicator", options.communicator, "auto|peer|nccl",
+             "of ranks: peer: threads of this process; nccl: processes that mpirun or torchrun "
+             "started; auto: nccl where these did")
       ->group("Model");
   add_threads(app, options.threads);
   add_build_options(app, options.build_config);

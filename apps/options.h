@@ -74,6 +74,8 @@ std::optional<double> parse_float(const std::string& word);
 void add_build_options(CLI::App& app, BuildConfig& config);
 // --engine_dir, --model_dir and what a command that runs a model takes.
 void add_model_options(CLI::App& app, ModelOptions& options);
+// On stderr; nothing in a process that follows another one.
+std::unique_ptr<Progress> progress_of(const ModelOptions& model);
 void add_runtime_options(CLI::App& app, RuntimeOptions& options);
 
 }  // namespace octavo::app

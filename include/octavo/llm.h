@@ -27,6 +27,10 @@ struct ModelOptions {
   std::string qformat = "auto";      // with dummy weights: auto, fp8, full_prec
   BuildConfig build_config;          // of model_dir
   int threads = 0;                   // 0: all
+  // What ranks say to each other by. peer: they are threads of this process. nccl: each is a
+  // process of its own, which mpirun or torchrun started. auto: nccl where the variables of one of
+  // these name several processes.
+  std::string communicator = "auto";
 };
 
 struct RuntimeOptions {
@@ -53,7 +57,8 @@ struct Completion {
   std::vector<TokenLogprob> logprobs;  // where asked for
 };
 
-// What the LLM class takes, by TensorRT-LLM's names.
+// What the LLM class takes, by TensorRT-LLM's names. All ranks are of this process, whoever started
+// it.
 struct LLMArgs {
   std::filesystem::path model;  // a 16-bit or quantized checkpoint, or an engine directory
   int64_t tensor_parallel_size = 1;
@@ -111,6 +116,13 @@ class PendingCompletion {
   std::shared_ptr<State> state_;
 };
 
+// Whether this process would follow another one, as LLM::follows() says, if it loaded that model.
+bool follows_another_process(const ModelOptions& model);
+
+// Throws Error(kUnsupported) where mpirun or torchrun started several processes: what `work` names
+// is done by one.
+void expect_one_process(std::string_view work);
+
 class LLM {
  public:
   // Called on the engine's thread with the index of the prompt and the text that a token completed.
@@ -141,6 +153,11 @@ class LLM {
   std::vector<PendingCompletion> generate_async(const std::vector<PromptInput>& inputs,
                                                 bool streaming = false);
   PendingCompletion generate_async(const PromptInput& input, bool streaming = false);
+
+  // Whether this process is one of several and not the first: it has part of the model, takes no
+  // prompts, and does nothing but follow() the first one until that LLM is gone.
+  bool follows() const;
+  void follow();
 
   // Writes the engine; the directory appears complete or not at all.
   void save(const std::filesystem::path& engine_dir, Progress& progress, bool overwrite = false);

@@ -52,7 +52,7 @@ nlohmann::ordered_json engine_json(const BenchOptions& options, const Session& s
           {"kv_cache_dtype", config.kv_cache_dtype},
           {"max_seq_len", config.max_seq_len},
           {"tokens_per_block", config.tokens_per_block},
-          {"weight_bytes", session.model().weight_bytes()},
+          {"weight_bytes", session.model().weight_bytes()},  // of this process
           {"kv_bytes_per_token", config.kv_bytes_per_token()}};
 }
 
@@ -60,6 +60,7 @@ nlohmann::ordered_json world_json(const BenchOptions& options, Session& session)
   return {
       {"tp_size", session.config().tp_size},
       {"pp_size", session.config().pp_size},
+      {"processes", session.model().processes == nullptr ? 1 : session.model().processes->size()},
       {"threads", session.pool().size()},
       {"max_batch_size", session.runner().max_batch_size()},
       {"max_num_tokens", session.runner().max_num_tokens()},
@@ -78,7 +79,8 @@ int64_t weight_bytes_of_step(const LoadedModel& model) {
   int64_t bytes = 0;
   for (const RankImage& rank : model.ranks())
     bytes += weight_bytes_per_step(rank.image->plans.front().program);
-  return bytes;
+  // Of ranks in other processes nothing but their number is known here: each reads about as much.
+  return model.processes == nullptr ? bytes : bytes * model.processes->size();
 }
 
 // Measured on the CPU; of GPUs what their memories are made for, as ranks of one stage read at the
@@ -130,6 +132,10 @@ std::string run_bench(const BenchOptions& options, Progress& progress) {
   BenchOptions resolved = options;
   if (resolved.latency) resolved.runtime.max_batch_size = 1;
   Session session(resolved.model, resolved.runtime, progress);
+  if (session.runner().follows()) {
+    session.runner().follow();
+    return "";
+  }
   const LoadOptions load = load_options(resolved, session.runner().max_batch_size());
   const Dataset dataset = load_dataset(resolved, session.model());
   const LoadResult result = run_requests(resolved, load, session, dataset, progress);

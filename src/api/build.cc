@@ -22,8 +22,8 @@ BuildReport build(const BuildOptions& options, Progress& progress) {
   const std::shared_ptr<Device> device = open_device(config.device, pool);
   TuningRecords records = open_tuning_records(device->properties(), options.retune);
   const std::unique_ptr<GroupTimer> group = open_group_timer(config, pool);
-  const std::vector<Blueprint> ranks =
-      make_blueprints(model, config, kernel_registry(), device.get(), &records, group.get());
+  const std::vector<Blueprint> ranks = make_blueprints(
+      model, config, kernel_registry(), device.get(), {.records = &records, .group = group.get()});
   const Blueprint& blueprint = ranks.front();
   const std::vector<Call>& calls = blueprint.plans.front().program.calls;
   uint64_t weight_bytes = 0;

@@ -42,8 +42,8 @@ std::string resolve_device(const std::string& asked) {
   return asked;
 }
 
-std::shared_ptr<Device> open_device(const std::string& resolved, ThreadPool& pool) {
-  if (resolved == "cuda") return open_cuda_device(0);
+std::shared_ptr<Device> open_device(const std::string& resolved, ThreadPool& pool, int index) {
+  if (resolved == "cuda") return open_cuda_device(index);
   return std::make_shared<HostDevice>(pool);
 }
 

@@ -20,7 +20,7 @@ namespace octavo {
 std::string resolve_device(const std::string& asked);
 
 // `resolved` is a name that resolve_device() returned; `pool` outlives the device.
-std::shared_ptr<Device> open_device(const std::string& resolved, ThreadPool& pool);
+std::shared_ptr<Device> open_device(const std::string& resolved, ThreadPool& pool, int index = 0);
 
 // Those of `ranks` ranks: one is open_device(); several are GPUs from the first one on, or have an
 // equal share of the pool's threads each, in a pool of their own. Throws Error(kUnsupported) where

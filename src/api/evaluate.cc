@@ -65,6 +65,10 @@ PerplexityReport evaluate_perplexity(const ModelOptions& model, const EvalOption
   check(options);
   const auto start = std::chrono::steady_clock::now();
   Scorer scorer(model, options.context, progress);
+  if (scorer.model.runner().follows()) {
+    scorer.model.runner().follow();
+    return {};
+  }
   const std::vector<int32_t> stream = scorer.stream(options);
   const Perplexity result = measure_perplexity(
       scorer.model.runner(), stream,
@@ -84,6 +88,7 @@ CompareReport evaluate_compare(const ModelOptions& reference, const ModelOptions
                                const EvalOptions& options, const CompareBudget& budget,
                                Progress& progress) {
   check(options);
+  expect_one_process("eval compare");
   const auto start = std::chrono::steady_clock::now();
   Scorer a(reference, options.context, progress);
   Scorer b(engine, options.context, progress);
@@ -107,6 +112,7 @@ std::vector<std::pair<std::string, double>> evaluate_layer_sensitivity(
     const ModelOptions& reference, const ModelOptions& quantized, const EvalOptions& options,
     Progress& progress) {
   check(options);
+  expect_one_process("eval compare");
   check_layers_can_be_mixed(reference, quantized);
   Scorer scorer(reference, options.context, progress);
   const std::vector<int32_t> stream = scorer.stream(options);
@@ -165,6 +171,7 @@ std::vector<bool> answers_of(const ModelOptions& model, const AskedQuestions& as
 ChoiceReport evaluate_choice(const ModelOptions& engine,
                              const std::optional<ModelOptions>& reference,
                              const ChoiceEvalOptions& options, Progress& progress) {
+  expect_one_process("eval choice");
   const auto start = std::chrono::steady_clock::now();
   const AskedQuestions asked = read_questions(options);
   const std::vector<bool> right = answers_of(engine, asked, progress);

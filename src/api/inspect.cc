@@ -6,8 +6,10 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "api/processes.h"
 #include "api/rank_advice.h"
 #include "api/registry.h"
+#include "backend/cuda/comm/nccl_group.h"
 #include "backend/cuda/cuda_device.h"
 #include "builder/apply_quantization.h"
 #include "measure/device_info.h"
@@ -203,13 +205,16 @@ std::string doctor(bool json) {
   const CpuInfo cpu = this_cpu_info();
   const std::vector<FormatInfo> formats = cpu_formats(cpu);
   if (json) {
+    const NcclLibrary nccl = nccl_library();
     const Json report = {{"cpu", to_json(cpu)},
                          {"cuda", cuda_json()},
+                         {"nccl", {{"found", nccl.found}, {"text", nccl.text}}},
                          {"formats", to_json(formats)},
                          {"kernels", kernel_registry().all().size()}};
     return report.dump(2) + "\n";
   }
-  return to_text(cpu) + to_text(formats) + cuda_text() + rank_advice(gpu_peers());
+  return to_text(cpu) + to_text(formats) + cuda_text() + processes_text() +
+         rank_advice(gpu_peers());
 }
 
 }  // namespace octavo

@@ -58,6 +58,8 @@ struct LLM::State {
   std::vector<PendingCompletion> start(
       std::vector<Request> requests,
       std::vector<std::shared_ptr<PendingCompletion::State>> states) {
+    if (session.runner().follows())
+      throw Error(ErrorCategory::kUsage, "this process follows the first one: call follow()");
     const std::vector<RequestId> ids = loop->submit(std::move(requests));
     std::vector<PendingCompletion> pending;
     for (size_t i = 0; i < ids.size(); ++i) {
@@ -132,7 +134,17 @@ PendingCompletion LLM::generate_async(const PromptInput& input, bool streaming) 
   return generate_async(std::vector{input}, streaming).front();
 }
 
+bool LLM::follows() const { return state_->session.runner().follows(); }
+
+void LLM::follow() {
+  if (!follows())
+    throw Error(ErrorCategory::kUsage, "this process follows no other one: call generate()");
+  state_->session.runner().follow();
+}
+
 void LLM::save(const std::filesystem::path& engine_dir, Progress& progress, bool overwrite) {
+  if (state_->session.model().processes != nullptr)
+    throw Error(ErrorCategory::kUnsupported, "save(): an engine is written by one process alone");
   save_engine(state_->model, engine_dir, overwrite, progress);
 }
 

@@ -132,8 +132,10 @@ std::string_view to_string(QuantAlgo algo) { return entry_of(algo).name; }
 
 ModelOptions model_options(const LLMArgs& args) {
   if (args.model.empty()) throw Error(ErrorCategory::kUsage, "", "model", "expected a folder");
-  ModelOptions options{
-      .load_format = args.load_format, .build_config = args.build_config, .threads = args.threads};
+  ModelOptions options{.load_format = args.load_format,
+                       .build_config = args.build_config,
+                       .threads = args.threads,
+                       .communicator = "peer"};
   (is_engine_dir(args.model) ? options.engine_dir : options.model_dir) = args.model;
   BuildConfig& build = options.build_config;
   merge("tensor_parallel_size", build.tp_size, args.tensor_parallel_size);

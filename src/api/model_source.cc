@@ -7,8 +7,10 @@
 #include <algorithm>
 
 #include "api/devices.h"
+#include "api/processes.h"
 #include "api/registry.h"
 #include "api/tuning.h"
+#include "backend/cuda/comm/nccl_group.h"
 #include "builder/build.h"
 #include "core/checked.h"
 #include "core/log.h"
@@ -67,6 +69,29 @@ class WeightProgress {
   Progress& progress_;
   int64_t done_ = 0, total_ = 0;
 };
+
+// Where the ranks of this process run, and what they say to the others by.
+struct RankPlaces {
+  std::vector<int64_t> ranks;  // of the engine
+  std::vector<std::shared_ptr<Device>> devices;
+  std::vector<std::shared_ptr<Communicator>> comms;
+};
+
+RankPlaces open_places(const std::string& device, ThreadPool& pool, const EngineConfig& config,
+                       const std::shared_ptr<ProcessGroup>& processes) {
+  RankPlaces places;
+  if (processes != nullptr) {
+    const RankPlace place = place_of(*processes, config.tp_size, config.pp_size);
+    places.ranks = {place.rank};
+    places.devices = {open_device(device, pool, local_gpu())};
+    places.comms = {open_nccl_rank(*places.devices.front(), processes, place)};
+    return places;
+  }
+  for (int64_t rank = 0; rank < config.ranks(); ++rank) places.ranks.push_back(rank);
+  places.devices = open_devices(device, pool, config.ranks());
+  places.comms = open_comms(places.devices, config);
+  return places;
+}
 
 void add_rank(LoadedModel& loaded, RankImage rank) {
   if (loaded.image != nullptr) return loaded.other_ranks.push_back(std::move(rank));
@@ -145,15 +170,19 @@ ModelOptions with_device(ModelOptions options) {
 }
 
 LoadedModel build_in_memory(const ModelDir& model, const BuildConfig& asked, ThreadPool& pool,
-                            Progress& progress) {
+                            Progress& progress, const std::shared_ptr<ProcessGroup>& processes) {
   BuildConfig config = asked;
   config.device = resolve_device(asked.device);
   const std::string& device = config.device;
-  const std::shared_ptr<Device> first = open_device(device, pool);
+  const std::shared_ptr<Device> first =
+      open_device(device, pool, processes == nullptr ? 0 : local_gpu());
   TuningRecords records = open_tuning_records(first->properties());
-  std::vector<Blueprint> blueprints =
-      make_blueprints(model, config, kernel_registry(), first.get(), &records);
-  for (const std::string& notice : blueprints.front().notices) log_info("{}", notice);
+  std::vector<Blueprint> blueprints = make_blueprints(
+      model, config, kernel_registry(), first.get(),
+      {.records = &records, .devices = processes == nullptr ? 0 : processes->size()});
+  if (processes == nullptr || processes->leads()) {
+    for (const std::string& notice : blueprints.front().notices) log_info("{}", notice);
+  }
   int64_t weight_bytes = 0;
   const bool one_memory = first->type() == DeviceType::kCpu;
   for (const Blueprint& rank : blueprints) {
@@ -163,16 +192,15 @@ LoadedModel build_in_memory(const ModelDir& model, const BuildConfig& asked, Thr
   require_memory(weight_bytes, *first);
   LoadedModel loaded{.source = model.path};
   loaded.tokenizer = load_tokenizer(model.path, model.config.vocab_size);
-  const auto devices = blueprints.size() == 1 ? std::vector{first}
-                                              : open_devices(device, pool, std::ssize(blueprints));
-  const auto comms = open_comms(devices, blueprints.front().config);
+  const RankPlaces places = open_places(device, pool, blueprints.front().config, processes);
   WeightProgress loading(blueprints, progress);
-  for (size_t rank = 0; rank < blueprints.size(); ++rank) {
-    auto image = std::make_shared<EngineImage>(
-        build_image(model, std::move(blueprints[rank]), kernel_registry(), devices[rank].get(),
-                    [&](int64_t, int64_t) { loading.step(); }));
-    add_rank(loaded, {std::move(image), devices[rank], comms[rank]});
+  for (size_t i = 0; i < places.ranks.size(); ++i) {
+    auto image = std::make_shared<EngineImage>(build_image(
+        model, std::move(blueprints[static_cast<size_t>(places.ranks[i])]), kernel_registry(),
+        places.devices[i].get(), [&](int64_t, int64_t) { loading.step(); }));
+    add_rank(loaded, {std::move(image), places.devices[i], places.comms[i]});
   }
+  loaded.processes = processes;
   progress.finish();
   return loaded;
 }
@@ -201,21 +229,31 @@ LoadedModel load_model(const ModelOptions& asked, ThreadPool& pool, Progress& pr
   if (options.engine_dir.empty() == options.model_dir.empty()) {
     throw Error(ErrorCategory::kUsage, "expected either --engine_dir or --model_dir");
   }
-  if (!options.model_dir.empty())
-    return build_in_memory(open_model(options), options.build_config, pool, progress);
+  if (!options.model_dir.empty()) {
+    const ModelDir model = open_model(options);
+    const BuildConfig& build = options.build_config;
+    const auto processes =
+        open_processes(options.communicator, build.device, build.tp_size, build.pp_size);
+    return build_in_memory(model, build, pool, progress, processes);
+  }
   progress.update(0, 1, "loading engine");
   const EngineManifest manifest = read_engine_manifest(options.engine_dir);
   check_device(options.build_config.device, asked.build_config.device, manifest.config.device);
   LoadedModel loaded{.source = options.engine_dir};
-  const auto devices = open_devices(manifest.config.device, pool, manifest.ranks);
-  const auto comms = open_comms(devices, manifest.config);
-  for (int64_t rank = 0; rank < manifest.ranks; ++rank) {
-    const std::shared_ptr<Device>& device = devices[static_cast<size_t>(rank)];
-    const std::shared_ptr<EngineImage> image = load_engine(options.engine_dir, pool, rank);
+  loaded.processes = open_processes(options.communicator, manifest.config.device,
+                                    manifest.config.tp_size, manifest.config.pp_size);
+  if (loaded.processes != nullptr)
+    loaded.processes->agree("the engine's build_id", manifest.build_id);
+  const RankPlaces places =
+      open_places(manifest.config.device, pool, manifest.config, loaded.processes);
+  for (size_t i = 0; i < places.ranks.size(); ++i) {
+    const std::shared_ptr<Device>& device = places.devices[i];
+    const std::shared_ptr<EngineImage> image =
+        load_engine(options.engine_dir, pool, places.ranks[i]);
     require_memory(weight_bytes_of(*image), *device);
     for (EngineWeight& weight : image->weights)
       weight.tensor = on_device(std::move(weight.tensor), *device);
-    add_rank(loaded, {image, device, comms[static_cast<size_t>(rank)]});
+    add_rank(loaded, {image, device, places.comms[i]});
   }
   check_as_built(options.build_config, loaded.image->config);
   loaded.tokenizer = load_tokenizer(options.engine_dir, loaded.image->config.vocab_size);
@@ -254,6 +292,12 @@ RunnerOptions runner_options(const EngineConfig& config, const RuntimeOptions& o
       .max_num_tokens = limited("max_num_tokens", options.max_num_tokens, config.max_num_tokens),
       .num_blocks = ceil_div(cache.max_tokens, config.tokens_per_block),
       .free_memory_fraction = cache.free_gpu_memory_fraction};
+}
+
+RunnerOptions runner_options(const LoadedModel& model, const RuntimeOptions& options) {
+  RunnerOptions runner = runner_options(model.image->config, options);
+  runner.processes = model.processes;
+  return runner;
 }
 
 }  // namespace octavo

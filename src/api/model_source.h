@@ -19,20 +19,24 @@ struct LoadedModel {
   std::shared_ptr<Device> device;
   std::shared_ptr<const EngineImage> image;  // of the first rank
   std::shared_ptr<Communicator> comm;        // of the first rank, where it needs one
-  std::vector<RankImage> other_ranks;        // where the model is shared
-  std::optional<Tokenizer> tokenizer;        // absent where the folder has none
+  // The ranks' processes, where each is one: the first rank is then this one's, and the only one.
+  std::shared_ptr<ProcessGroup> processes;
+  std::vector<RankImage> other_ranks;  // where the model is shared
+  std::optional<Tokenizer> tokenizer;  // absent where the folder has none
   std::filesystem::path source;
 
   const Tokenizer& required_tokenizer() const;  // Error(kBadFile) where there is none
-  std::vector<RankImage> ranks() const;         // all of them, in order
-  int64_t weight_bytes() const;                 // of all ranks
+  std::vector<RankImage> ranks() const;         // all of this process, in order
+  int64_t weight_bytes() const;                 // of all of these
 };
 
 LoadedModel load_model(const ModelOptions& options, ThreadPool& pool, Progress& progress);
 
-// A checkpoint that is open already, or that exists in memory alone. Its weights are read here.
+// A checkpoint that is open already, or that exists in memory alone. Its weights are read here:
+// those of all ranks, or of the one that is this process's among `processes`.
 LoadedModel build_in_memory(const ModelDir& model, const BuildConfig& asked, ThreadPool& pool,
-                            Progress& progress);
+                            Progress& progress,
+                            const std::shared_ptr<ProcessGroup>& processes = nullptr);
 
 // Of the option --load_format.
 LoadFormat load_format_of(const std::string& name);
@@ -47,5 +51,7 @@ ModelOptions with_device(ModelOptions options);
 RuntimeOptions with_engine_limits(RuntimeOptions runtime, const ModelOptions& model);
 
 RunnerOptions runner_options(const EngineConfig& config, const RuntimeOptions& options);
+// The same for the ranks of a loaded model, with the processes of the others.
+RunnerOptions runner_options(const LoadedModel& model, const RuntimeOptions& options);
 
 }  // namespace octavo

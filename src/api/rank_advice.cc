@@ -38,8 +38,8 @@ std::string rank_advice(const GpuPeers& peers) {
     text = fmt::format("ranks             {} GPUs reach each other's memory\n", peers.gpus);
   for (const auto& [a, b] : peers.apart) {
     text += fmt::format(
-        "ranks             GPUs {} and {} do not reach each other's memory: they cannot share a "
-        "model\n",
+        "ranks             GPUs {} and {} do not reach each other's memory: they share a model "
+        "as processes that mpirun or torchrun starts, through NCCL\n",
         a, b);
   }
   return text + std::string(kWhichWhen);

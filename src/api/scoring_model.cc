@@ -18,8 +18,8 @@ ScoringModel::ScoringModel(LoadedModel loaded, int64_t context) : loaded_(std::m
   RuntimeOptions runtime;
   runtime.kv_cache_config.max_tokens = context + config.tokens_per_block;
   runtime.max_batch_size = 1;
-  runner_ =
-      std::make_unique<Runner>(loaded_.ranks(), kernel_registry(), runner_options(config, runtime));
+  runner_ = std::make_unique<Runner>(loaded_.ranks(), kernel_registry(),
+                                     runner_options(loaded_, runtime));
 }
 
 std::vector<int32_t> scored_stream(const Tokenizer& tokenizer,

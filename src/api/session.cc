@@ -49,8 +49,8 @@ Session::Session(const ModelOptions& model, const RuntimeOptions& runtime, Progr
 
 Session::Session(LoadedModel model, const RuntimeOptions& runtime, std::shared_ptr<ThreadPool> pool)
     : pool_(std::move(pool)), model_(std::move(model)) {
-  runner_ = std::make_unique<Runner>(model_.ranks(), kernel_registry(),
-                                     runner_options(config(), runtime));
+  runner_ =
+      std::make_unique<Runner>(model_.ranks(), kernel_registry(), runner_options(model_, runtime));
   engine_ = std::make_unique<Engine>(engine_options(model_, *runner_, runtime), *runner_);
 }
 

@@ -361,7 +361,7 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
   const CheckpointFacts facts{
       .quantized = has_fp8_linear(model),
       .kv_scales = has_kv_scales(model),
-      .devices = usable_devices(options, device),
+      .devices = timers.devices > 0 ? timers.devices : usable_devices(options, device),
       .compute_capability = device == nullptr ? 0 : device->properties().compute_capability,
       .dynamic_inputs = has_dynamic_inputs(model.quantization)};
   blueprint.notices = check_build_options(options, model.config, facts);
@@ -414,16 +414,18 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
 
 std::vector<Blueprint> make_blueprints(const ModelDir& model, const BuildConfig& options,
                                        const KernelRegistry& registry, Device* device,
-                                       TuningRecords* records, GroupTimer* group) {
+                                       const BuildMachine& machine) {
   std::optional<KernelTimer> timer;
-  if (device != nullptr && device->has_graphs()) timer.emplace(*device, records);
+  if (device != nullptr && device->has_graphs()) timer.emplace(*device, machine.records);
   std::vector<Blueprint> ranks;
   for (int64_t rank = 0; rank < options.tp_size * options.pp_size; ++rank) {
     ranks.push_back(make_blueprint(model, options, registry, device, fusion_table(), rank,
-                                   {.kernels = timer ? &*timer : nullptr, .group = group}));
+                                   {.kernels = timer ? &*timer : nullptr,
+                                    .group = machine.group,
+                                    .devices = machine.devices}));
     if (rank > 0) ranks.back().notices.clear();
   }
-  if (records != nullptr) records->save();
+  if (machine.records != nullptr) machine.records->save();
   return ranks;
 }
 

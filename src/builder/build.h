@@ -42,6 +42,7 @@ struct Blueprint {
 struct Timers {
   KernelTimer* kernels = nullptr;
   GroupTimer* group = nullptr;
+  int64_t devices = 0;  // that ranks may have one of each; 0: those of this machine
 };
 
 // With a `device` that has graphs, kernels are measured on it, by `timers` where they are given.
@@ -52,12 +53,17 @@ Blueprint make_blueprint(const ModelDir& model, const BuildConfig& options,
                          std::span<const Fusion> fusions = fusion_table(), int64_t rank = 0,
                          const Timers& timers = {});
 
-// Those of all ranks, in order; the first holds the notices. What is measured goes to `records`,
-// which are saved. Calls between ranks are measured by `group`, where there is one.
+// What the ranks of a build share.
+struct BuildMachine {
+  TuningRecords* records = nullptr;  // take what is measured, and are saved
+  GroupTimer* group = nullptr;       // measures calls between ranks
+  int64_t devices = 0;               // as in Timers
+};
+
+// Those of all ranks, in order; the first holds the notices.
 std::vector<Blueprint> make_blueprints(const ModelDir& model, const BuildConfig& options,
                                        const KernelRegistry& registry, Device* device = nullptr,
-                                       TuningRecords* records = nullptr,
-                                       GroupTimer* group = nullptr);
+                                       const BuildMachine& machine = {});
 
 // One weight of the blueprint as the engine stores it.
 Tensor build_weight(const Blueprint::Weight& weight, const WeightSource& source);

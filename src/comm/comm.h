@@ -49,6 +49,10 @@ class Communicator {
 
   // Where calls return before their work is done: throws as they do where it failed since.
   virtual void check() const {}
+  // All calls of a step were asked for.
+  virtual void end_step() {}
+  // Whether its kernels let the next one start before they end, as programmatic launches need it.
+  virtual bool programmatic() const { return true; }
   // Ends all waiting of all ranks, now and later.
   virtual void abort() noexcept {}
 };

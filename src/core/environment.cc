@@ -23,4 +23,11 @@ std::filesystem::path tuned_directory() {
   return home.empty() ? home : home / ".cache" / "octavo" / "tuned";
 }
 
+std::string launcher_variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+void turn_nccl_multicast_off() { setenv("NCCL_NVLS_ENABLE", "0", /*overwrite=*/1); }
+
 }  // namespace octavo

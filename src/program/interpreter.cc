@@ -98,7 +98,9 @@ void Interpreter::run(const SymbolValues& sizes, size_t begin, size_t end,
     for (const TensorId id : call.outputs) outputs.push_back(view(id, sizes));
     const Operands operands{.inputs = inputs, .outputs = outputs, .params = &call.params};
     if (!tactics_.empty()) context.tactic = tactics_[i];
-    context.programmatic_launch = i > begin && kernels_[i]->traits.programmatic;
+    const bool may_overlap =
+        i > begin && (programmatic_comm_ || !is_communication(program_.calls[i - 1].op));
+    context.programmatic_launch = may_overlap && kernels_[i]->traits.programmatic;
     kernels_[i]->run(operands, context);
     if (observer) observer(call, operands);
   }

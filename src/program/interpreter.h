@@ -53,7 +53,11 @@ class Interpreter {
   void set_tactics(std::span<const std::string> tactics);
 
   // Of the rank that runs this Program; null: it runs alone.
-  void set_comm(Communicator* comm) { comm_ = comm; }
+  // `programmatic`: its kernels let the next one start before they end.
+  void set_comm(Communicator* comm, bool programmatic = true) {
+    comm_ = comm;
+    programmatic_comm_ = programmatic;
+  }
 
   // Runs calls [begin, end) with these sizes; `observer` may be null.
   void run(const SymbolValues& sizes, size_t begin, size_t end,
@@ -73,6 +77,7 @@ class Interpreter {
   ProgramMemory memory_;
   std::vector<TensorView> bound_;
   Communicator* comm_ = nullptr;
+  bool programmatic_comm_ = true;
 };
 
 // For every call the registry's first candidate on a device.

@@ -52,6 +52,7 @@ void append(std::vector<std::byte>& bytes, const std::vector<T>& values) {
 DeviceStepSampler::DeviceStepSampler(Device& device, const DeviceKernels& kernels,
                                      const SamplerLimits& limits)
     : device_(device), kernels_(kernels), limits_(limits) {
+  told_.assign(static_cast<size_t>(limits.slots), 0);
   last_token_ = device.allocate(limits.slots * static_cast<int64_t>(sizeof(int32_t)));
   device.zero(last_token_.get(), limits.slots * static_cast<int64_t>(sizeof(int32_t)));
   const int64_t result_bytes =
@@ -62,6 +63,17 @@ DeviceStepSampler::DeviceStepSampler(Device& device, const DeviceKernels& kernel
     record.results = {device.allocate_staging(result_bytes), result_bytes};
     record.done = device.make_event();
   }
+}
+
+std::optional<int32_t> DeviceStepSampler::last_token(int32_t slot) const {
+  if (!limits_.tells_host) return std::nullopt;
+  for (auto record = in_flight_.rbegin(); record != in_flight_.rend(); ++record) {
+    const auto row = std::ranges::find((*record)->asked, slot, &SamplingRow::slot);
+    if (row == (*record)->asked.end()) continue;
+    (*record)->done->wait();
+    return (*record)->sampled()[row - (*record)->asked.begin()].token;
+  }
+  return told_[static_cast<size_t>(slot)];
 }
 
 TopLogprob* DeviceStepSampler::top_of(const Record& record) const {
@@ -181,6 +193,7 @@ StepResult DeviceStepSampler::wait() {
   StepResult result{.id = record.step_id};
   for (size_t i = 0; i < record.asked.size(); ++i) {
     const SampledRow& row = record.sampled()[i];
+    told_[static_cast<size_t>(record.asked[i].slot)] = row.token;
     SampledToken token{.token = row.token, .numerical_error = row.numerical_error != 0};
     if (record.asked[i].logprobs && !token.numerical_error) {
       token.logprob = row.logprob;

@@ -15,13 +15,17 @@ struct SamplerLimits {
   int32_t slots = 0;
   int32_t vocab_size = 0;
   int steps_in_flight = 1;
+  // Whether whoever puts the next step together has to know the tokens: ranks in other processes
+  // cannot read them where they were sampled.
+  bool tells_host = false;
 };
 
 class DeviceStepSampler final : public StepSampler {
  public:
   DeviceStepSampler(Device& device, const DeviceKernels& kernels, const SamplerLimits& limits);
 
-  std::optional<int32_t> last_token(int32_t) const override { return std::nullopt; }
+  // With `tells_host` waits for the step that samples it.
+  std::optional<int32_t> last_token(int32_t slot) const override;
   void follow(Device& device, int64_t step_id) override;
   void resolve(const StepBuffers& buffers, int64_t tokens, Device& device) override;
   void launch(const Step& step, const TensorView& logits) override;
@@ -56,6 +60,7 @@ class DeviceStepSampler final : public StepSampler {
   std::shared_ptr<std::byte[]> counts_;      // [slots, vocab_size], from the first penalty on
   Staging device_rows_;                      // what the device samples by: rows, then end ids
   std::vector<std::byte> uploaded_;          // what stands there
+  std::vector<int32_t> told_;                // [slots]: what the host has seen
   std::vector<Record> records_;
   size_t next_ = 0;
   std::deque<Record*> in_flight_;

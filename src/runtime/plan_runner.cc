@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "comm/comm.h"
 #include "core/checked.h"
 
 namespace octavo {
@@ -72,7 +73,7 @@ PlanRunner::PlanRunner(std::shared_ptr<const EngineImage> image, const KernelReg
     interpreters_.push_back(std::make_unique<Interpreter>(plan.program, std::move(kernels[i]),
                                                           plan.maxima(maxima), device, memory));
     interpreters_.back()->set_tactics(plan.tactics);
-    interpreters_.back()->set_comm(comm);
+    interpreters_.back()->set_comm(comm, comm == nullptr || comm->programmatic());
     bind_weights(*interpreters_.back());
   }
 }

@@ -47,8 +47,11 @@ struct RankGroup::Rank {
     device->activate();
     step.hooks.start(*device);
     buffers.upload(step.batch);
-    return plans.run(step.sizes, step.is_decode,
-                     [this, inputs = step.hooks.inputs] { inputs(buffers, *device); });
+    const TensorView logits =
+        plans.run(step.sizes, step.is_decode,
+                  [this, inputs = step.hooks.inputs] { inputs(buffers, *device); });
+    if (own_comm != nullptr) own_comm->end_step();
+    return logits;
   }
   // Ends what the device waits for.
   void abort() noexcept {
@@ -288,6 +291,7 @@ void RankGroup::finish(const std::function<void(const TensorView& logits)>& use)
 }
 
 void RankGroup::check() const {
+  for (const auto& rank : alone_) rank->check();
   if (threads_ == nullptr) return;
   for (const auto& rank : threads_->ranks) rank->check();
 }

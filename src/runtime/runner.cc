@@ -8,6 +8,7 @@
 #include "core/checked.h"
 #include "runtime/device_step_sampler.h"
 #include "runtime/host_step_sampler.h"
+#include "runtime/step_wire.h"
 
 namespace octavo {
 namespace {
@@ -72,11 +73,12 @@ int64_t choose_num_blocks(const EngineConfig& config, int64_t sequences,
   return blocks;
 }
 
-void check_ranks(const std::vector<RankImage>& ranks) {
+void check_ranks(const std::vector<RankImage>& ranks, const ProcessGroup* processes) {
   const EngineConfig& config = ranks.front().image->config;
-  if (std::ssize(ranks) != config.ranks()) {
+  const int64_t given = std::ssize(ranks) * (processes == nullptr ? 1 : processes->size());
+  if (given != config.ranks()) {
     throw Error(ErrorCategory::kInternal,
-                fmt::format("the engine has {} ranks, got {}", config.ranks(), ranks.size()));
+                fmt::format("the engine has {} ranks, got {}", config.ranks(), given));
   }
 }
 
@@ -96,9 +98,11 @@ Runner::Runner(std::shared_ptr<const EngineImage> image, const KernelRegistry& r
 
 Runner::Runner(std::vector<RankImage> ranks, const KernelRegistry& registry,
                const RunnerOptions& options)
-    : image_(ranks.front().image) {
-  check_ranks(ranks);
-  logits_device_ = ranks[ranks.size() - static_cast<size_t>(config().tp_size)].device;
+    : image_(ranks.front().image), processes_(options.processes) {
+  check_ranks(ranks, processes_.get());
+  logits_device_ = processes_ != nullptr
+                       ? ranks.front().device
+                       : ranks[ranks.size() - static_cast<size_t>(config().tp_size)].device;
   maxima_.tokens = options.max_num_tokens > 0 ? options.max_num_tokens : config().max_num_tokens;
   maxima_.sequences = options.max_batch_size > 0 ? options.max_batch_size : config().max_batch_size;
   maxima_.logit_rows = max_logit_rows(maxima_.sequences, maxima_.tokens);
@@ -110,14 +114,53 @@ Runner::Runner(std::vector<RankImage> ranks, const KernelRegistry& registry,
     maxima_.cache_blocks = std::min(maxima_.cache_blocks,
                                     choose_num_blocks(config(), maxima_.sequences, options, room));
   }
+  if (processes_ != nullptr) maxima_ = agree_on_maxima(*processes_, *image_, maxima_);
   ranks_ = std::make_unique<RankGroup>(
       std::move(ranks), registry,
       RankGroupOptions{maxima_, steps_in_flight(config()), options.stall_limit});
+  if (follows()) return;
   sampled_by_.assign(static_cast<size_t>(maxima_.sequences), -1);
   sampler_ = make_step_sampler(*logits_device_, registry.beside(*logits_device_),
                                {.slots = static_cast<int32_t>(maxima_.sequences),
                                 .vocab_size = static_cast<int32_t>(config().vocab_size),
-                                .steps_in_flight = steps_in_flight(config())});
+                                .steps_in_flight = steps_in_flight(config()),
+                                .tells_host = processes_ != nullptr});
+}
+
+// The last calls between ranks are over when their devices are idle; only then may any rank go.
+// Those of a rank that failed end because it told its processes so.
+Runner::~Runner() {
+  if (processes_ == nullptr) return;
+  try {
+    logits_device_->synchronize();
+  } catch (const Error&) {  // nothing runs on a device that failed
+  }
+  if (!follows()) processes_->finish();
+}
+
+// Whatever fails here would leave the other processes waiting.
+void Runner::guard(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const std::exception& error) {
+    if (processes_ != nullptr) processes_->fail(error.what());
+    throw;
+  }
+}
+
+void Runner::follow() {
+  OCTAVO_CHECK(follows());
+  const StepHooks nothing{.start = [](Device&) {}, .inputs = [](const StepBuffers&, Device&) {}};
+  guard([&] {
+    while (const std::optional<std::string> word = processes_->next()) {
+      const StepMessage step = decode_step(*word, maxima_);
+      ranks_->launch(step.batch, step.sizes, step.is_decode, nothing);
+      ranks_->finish([](const TensorView&) {});
+    }
+    logits_device_->synchronize();
+    ranks_->check();
+  });
+  processes_->finish();
 }
 
 int64_t Runner::kv_pool_bytes() const {
@@ -167,6 +210,7 @@ void Runner::launch_batch(bool is_decode, int64_t reads) {
       .inputs = [sampler = sampler_, tokens = sizes.tokens](
                     const StepBuffers& buffers,
                     Device& device) { sampler->resolve(buffers, tokens, device); }};
+  if (processes_ != nullptr) processes_->publish(encode_step(batch_, sizes, is_decode));
   ranks_->launch(batch_, sizes, is_decode, hooks);
 }
 
@@ -182,6 +226,10 @@ void Runner::sample_oldest() {
 // Ranks of the host in stages compute on while the next step is put together: what that reads of
 // those before it is sampled first. Devices are asked for samples at once, in the order of steps.
 void Runner::launch(const Step& step) {
+  guard([&] { launch_step(step); });
+}
+
+void Runner::launch_step(const Step& step) {
   const int64_t reads = last_read(step);
   while (!unsampled_.empty() && unsampled_.front().id <= reads) sample_oldest();
   launch_batch(assemble(step), reads);
@@ -197,6 +245,12 @@ void Runner::launch(const Step& step) {
 }
 
 StepResult Runner::wait() {
+  StepResult result;
+  guard([&] { result = wait_for_step(); });
+  return result;
+}
+
+StepResult Runner::wait_for_step() {
   if (!unsampled_.empty() && steps_in_flight_ == std::ssize(unsampled_)) sample_oldest();
   --steps_in_flight_;
   StepResult result = sampler_->wait();

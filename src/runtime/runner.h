@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "comm/process_group.h"
 #include "runtime/rank_group.h"
 #include "runtime/step.h"
 #include "runtime/step_sampler.h"
@@ -23,6 +24,8 @@ struct RunnerOptions {
   double free_memory_fraction = 0.9;
   // Several ranks in which nothing happens for so long have failed.
   std::chrono::milliseconds stall_limit{8000};
+  // The other ranks, where each is a process; null: all ranks are of this one.
+  std::shared_ptr<ProcessGroup> processes;
 };
 
 class Runner final : public StepExecutor {
@@ -36,6 +39,15 @@ class Runner final : public StepExecutor {
   // several. A rank that fails or stalls ends the others: launch() throws Error(kDevice) naming it.
   Runner(std::vector<RankImage> ranks, const KernelRegistry& registry,
          const RunnerOptions& options);
+  // Of several processes the first tells the others that no step comes any more.
+  ~Runner() override;
+
+  // Ranks in several processes: the first schedules, samples, and publishes what the others run.
+  // They do nothing but follow it.
+  bool follows() const { return processes_ != nullptr && !processes_->leads(); }
+  // Runs what the first process publishes until that has nothing more to run. Throws Error(kDevice)
+  // where a rank failed.
+  void follow();
 
   const EngineConfig& config() const { return image_->config; }
   int64_t num_blocks() const { return maxima_.cache_blocks; }
@@ -53,13 +65,17 @@ class Runner final : public StepExecutor {
   void visit_logits(std::span<const int32_t> ids, const LogitsVisitor& visit);
 
  private:
+  void guard(const std::function<void()>& work);
+  void launch_step(const Step& step);
+  StepResult wait_for_step();
   int64_t last_read(const Step& step) const;
   bool assemble(const Step& step);
   void launch_batch(bool is_decode, int64_t reads);
   void sample(const Step& step);  // the oldest that was launched and not yet sampled
   void sample_oldest();
 
-  std::shared_ptr<const EngineImage> image_;  // of the first rank
+  std::shared_ptr<const EngineImage> image_;  // of the first rank, or of this process's
+  std::shared_ptr<ProcessGroup> processes_;
   std::shared_ptr<Device> logits_device_;
   SymbolValues maxima_;
   std::unique_ptr<RankGroup> ranks_;

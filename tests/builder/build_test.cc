@@ -355,7 +355,7 @@ TEST(Build, ResidualsAreShardedWhereThatIsFaster) {
           {std::make_shared<HostDevice>(pool), {std::shared_ptr<void>(), &group.member(rank)}});
     GroupTimer timer(std::move(ranks));
     for (const Blueprint& rank :
-         make_blueprints(model, config, registry, nullptr, nullptr, &timer)) {
+         make_blueprints(model, config, registry, nullptr, {.group = &timer})) {
       for (const Plan& plan : rank.plans) {
         for (const Call* call : calls_of(plan.program, Op::kAllReduceAddRmsNorm)) {
           EXPECT_EQ(std::get<ReduceNormParams>(call->params).sharded, quick);

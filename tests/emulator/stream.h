@@ -26,6 +26,7 @@ class Stream {
   // cudaErrorLaunchFailure where some work ended with an exception, which is printed.
   cudaError_t synchronize();
 
+  bool is_captured() const { return captured_ != nullptr; }
   void begin_capture() { captured_ = std::make_unique<Work>(); }
   std::unique_ptr<Work> end_capture() { return std::move(captured_); }
 

@@ -75,7 +75,8 @@ inline std::vector<RankImage> ranks_of(const ModelDir& model, const BuildConfig&
   const std::unique_ptr<GroupTimer> group = open_group_timer(config, pool);
   std::vector<Blueprint> blueprints = make_blueprints(
       model, config, kernel_registry(), devices.front().get(),
-      config.device == "cpu" ? nullptr : &measured_once(*devices.front()), group.get());
+      {.records = config.device == "cpu" ? nullptr : &measured_once(*devices.front()),
+       .group = group.get()});
   const auto comms = open_comms(devices, blueprints.front().config);
   std::vector<RankImage> ranks;
   for (Blueprint& rank : blueprints) {

@@ -1,5 +1,6 @@
 // The absence of CUDA: an empty table of kernels and no device.
 // SPDX-License-Identifier: Apache-2.0
+#include "backend/cuda/comm/nccl_group.h"
 #include "backend/cuda/comm/peer_group.h"
 #include "backend/cuda/cuda_device.h"
 #include "backend/cuda/kernels.h"
@@ -23,6 +24,13 @@ std::unique_ptr<Device> open_cuda_device(int) {
 
 std::vector<std::shared_ptr<Communicator>> open_peer_group(std::span<const std::shared_ptr<Device>>,
                                                            const PeerGroupOptions&) {
+  throw Error(ErrorCategory::kUnsupported, "this program was built without the CUDA backend");
+}
+
+NcclLibrary nccl_library() { return {.text = "this program was built without the CUDA backend"}; }
+
+std::shared_ptr<Communicator> open_nccl_rank(Device&, std::shared_ptr<ProcessGroup>,
+                                             const RankPlace&) {
   throw Error(ErrorCategory::kUnsupported, "this program was built without the CUDA backend");
 }
 

@@ -17,15 +17,14 @@ Verdict supports_sum(const Problem& problem) {
 
 Verdict supports_all(const Problem&) { return Verdict::yes(); }
 
-// Ranks on GPUs talk through each other's memory and no other way.
-PeerCommunicator& comm_of(const LaunchContext& context) {
-  auto* const comm = dynamic_cast<PeerCommunicator*>(context.comm);
+DeviceCommunicator& comm_of(const LaunchContext& context) {
+  auto* const comm = dynamic_cast<DeviceCommunicator*>(context.comm);
   if (comm != nullptr) return *comm;
-  throw Error(ErrorCategory::kInternal, "a Program of several ranks runs on a GPU without peers");
+  throw Error(ErrorCategory::kInternal, "a Program of several ranks runs on a GPU alone");
 }
 
-PeerCommunicator& comm_of(const LaunchContext& context, int64_t ranks) {
-  PeerCommunicator& comm = comm_of(context);
+DeviceCommunicator& comm_of(const LaunchContext& context, int64_t ranks) {
+  DeviceCommunicator& comm = comm_of(context);
   if (comm.place().tp_size == ranks) return comm;
   throw Error(ErrorCategory::kInternal,
               fmt::format("a Program of {} ranks runs on {}", ranks, comm.place().tp_size));
@@ -90,7 +89,7 @@ void all_reduce_add_rms_norm(const Operands& operands, const LaunchContext& cont
                             .sum = args.sum,
                             .y = args.y,
                             .params = &params};
-  PeerCommunicator& comm = comm_of(context, args.params->ranks);
+  DeviceCommunicator& comm = comm_of(context, args.params->ranks);
   if (args.params->sharded) return comm.sharded_add_rms_norm(norm, on(context));
   const bool pulls = args.params->user_buffer && context.tactic == kPull;
   comm.all_reduce_add_rms_norm(norm, pulls, on(context));

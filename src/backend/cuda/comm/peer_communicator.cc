@@ -55,9 +55,8 @@ void check_activation(const TensorView& x) {
 
 PeerCommunicator::PeerCommunicator(std::shared_ptr<PeerMemory> memory, const RankPlace& place,
                                    cudaStream_t stream)
-    : memory_(std::move(memory)),
-      place_(place),
-      stream_(stream),
+    : DeviceCommunicator(place, stream),
+      memory_(std::move(memory)),
       links_(memory_->links_of(place)) {}
 
 void PeerCommunicator::check() const { memory_->check(); }

@@ -29,8 +29,9 @@ void open_access(Device& from, Device& to) {
   OCTAVO_CUDA_CHECK(cudaDeviceCanAccessPeer(&possible, own, other));
   if (possible == 0) {
     throw Error(ErrorCategory::kUnsupported,
-                fmt::format("GPU {} ({}) does not reach the memory of GPU {} ({}): they cannot "
-                            "share a model",
+                fmt::format("GPU {} ({}) does not reach the memory of GPU {} ({}): as ranks "
+                            "of one process they cannot share a model; started by mpirun or "
+                            "torchrun, a process each, they share it through NCCL",
                             own, from.properties().name, other, to.properties().name));
   }
   const cudaError_t status = cudaDeviceEnablePeerAccess(other, 0);
