@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "octavo/llm.h"
 
+#include <algorithm>
+
 #include "api/engine_loop.h"
 #include "api/llm_args.h"
 #include "api/pending_completion.h"
@@ -83,6 +85,9 @@ struct LLM::State {
     std::vector<Completion> completions;
     for (const PendingCompletion& pending : start(std::move(requests), std::move(states)))
       completions.push_back(pending.result());
+    // Requests end before the step that failed returns to whoever notes why.
+    const auto failed = [](const Completion& completion) { return !completion.error.empty(); };
+    if (std::ranges::any_of(completions, failed)) loop->submit({});
     loop->rethrow_failure();
     return completions;
   }

@@ -77,18 +77,21 @@ struct RankPlaces {
   std::vector<std::shared_ptr<Communicator>> comms;
 };
 
-RankPlaces open_places(const std::string& device, ThreadPool& pool, const EngineConfig& config,
-                       const std::shared_ptr<ProcessGroup>& processes) {
+// `first` is the device of the first of them.
+RankPlaces open_places(const std::shared_ptr<Device>& first, ThreadPool& pool,
+                       const EngineConfig& config, const std::shared_ptr<ProcessGroup>& processes) {
   RankPlaces places;
   if (processes != nullptr) {
     const RankPlace place = place_of(*processes, config.tp_size, config.pp_size);
     places.ranks = {place.rank};
-    places.devices = {open_device(device, pool, local_gpu())};
+    places.devices = {first};
     places.comms = {open_nccl_rank(*places.devices.front(), processes, place)};
     return places;
   }
   for (int64_t rank = 0; rank < config.ranks(); ++rank) places.ranks.push_back(rank);
-  places.devices = open_devices(device, pool, config.ranks());
+  places.devices = config.ranks() == 1
+                       ? std::vector{first}
+                       : open_devices(std::string(to_string(first->type())), pool, config.ranks());
   places.comms = open_comms(places.devices, config);
   return places;
 }
@@ -192,7 +195,7 @@ LoadedModel build_in_memory(const ModelDir& model, const BuildConfig& asked, Thr
   require_memory(weight_bytes, *first);
   LoadedModel loaded{.source = model.path};
   loaded.tokenizer = load_tokenizer(model.path, model.config.vocab_size);
-  const RankPlaces places = open_places(device, pool, blueprints.front().config, processes);
+  const RankPlaces places = open_places(first, pool, blueprints.front().config, processes);
   WeightProgress loading(blueprints, progress);
   for (size_t i = 0; i < places.ranks.size(); ++i) {
     auto image = std::make_shared<EngineImage>(build_image(
@@ -244,8 +247,9 @@ LoadedModel load_model(const ModelOptions& asked, ThreadPool& pool, Progress& pr
                                     manifest.config.tp_size, manifest.config.pp_size);
   if (loaded.processes != nullptr)
     loaded.processes->agree("the engine's build_id", manifest.build_id);
-  const RankPlaces places =
-      open_places(manifest.config.device, pool, manifest.config, loaded.processes);
+  const std::shared_ptr<Device> first =
+      open_device(manifest.config.device, pool, loaded.processes == nullptr ? 0 : local_gpu());
+  const RankPlaces places = open_places(first, pool, manifest.config, loaded.processes);
   for (size_t i = 0; i < places.ranks.size(); ++i) {
     const std::shared_ptr<Device>& device = places.devices[i];
     const std::shared_ptr<EngineImage> image =

@@ -58,14 +58,21 @@ cudaError_t allocate(void** pointer, size_t bytes) {
   return cudaSuccess;
 }
 
+// Gone when all streams have done what they were asked for before, as the runtime, which waits for
+// them, has it. Nobody waits here: threads that share the device may wait for each other.
 cudaError_t release(void* pointer) {
   if (pointer == nullptr) return cudaSuccess;
-  const std::lock_guard lock(memory().mutex);
-  const auto found = memory().blocks.find(pointer);
-  if (found == memory().blocks.end()) return cudaErrorInvalidValue;
-  memory().used -= found->second;
-  memory().blocks.erase(found);
-  std::free(pointer);
+  {
+    const std::lock_guard lock(memory().mutex);
+    const auto found = memory().blocks.find(pointer);
+    if (found == memory().blocks.end()) return cudaErrorInvalidValue;
+    memory().used -= found->second;
+    memory().blocks.erase(found);
+  }
+  const std::shared_ptr<void> last(pointer, std::free);
+  const std::lock_guard lock(streams().mutex);
+  for (Stream* stream : streams().all) stream->keep(last);
+  stream_of(nullptr).keep(last);
   return cudaSuccess;
 }
 

@@ -27,6 +27,12 @@ void Stream::enqueue(std::function<void()> work) {
   changed_.notify_all();
 }
 
+void Stream::keep(std::shared_ptr<void> memory) {
+  const std::lock_guard lock(mutex_);
+  if (queue_.empty() && !busy_) return;
+  queue_.push_back([memory = std::move(memory)] {});
+}
+
 cudaError_t Stream::synchronize() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return queue_.empty() && !busy_; });

@@ -23,6 +23,8 @@ class Stream {
 
   // Done by the worker, or joins the graph that the stream is captured into.
   void enqueue(std::function<void()> work);
+  // Until the worker has done what it was asked for before; never part of a graph.
+  void keep(std::shared_ptr<void> memory);
   // cudaErrorLaunchFailure where some work ended with an exception, which is printed.
   cudaError_t synchronize();
 
