@@ -38,7 +38,7 @@ def test_plugin_defaults_are_those_of_cpp():
     """One behaviour in both languages: what Python's defaults become is what C++ starts from."""
     ours, theirs = _native.plugin_config(octavo.PluginConfig()), _octavo.PluginConfig()
     names = [n for n in dir(theirs) if not n.startswith("_")]
-    assert len(names) == 11
+    assert len(names) == 13
     assert {n: getattr(ours, n) for n in names} == {n: getattr(theirs, n) for n in names}
 
 
