@@ -43,12 +43,11 @@ def divided_code(code, ratio):
 
 
 class Run:
-    """Groups of measurements; each adds rows to `results`."""
+    """Groups of measurements; each returns its rows."""
 
     def __init__(self, out, time_limit):
         self.out = out
         self.deadline = time.monotonic() + time_limit
-        self.results = {}
         self.files = pathlib.Path(tempfile.mkdtemp(prefix="octavo-gpu-"))
         with tarfile.open(ARCHIVE) as archive:
             archive.extractall(self.files)

@@ -101,7 +101,8 @@ void take_dummy_format(const QuantConfig& quant, ModelOptions& options) {
     if (asked) throw unsupported("", field, "needs real weights: load_format is \"dummy\"");
   }
   if (asks(quant.quant_algo)) options.qformat = weight_format(quant).name;
-  if (kv_cache_format(quant) == "fp8") options.build_config.kv_cache_dtype = "fp8";
+  std::string& cache = options.build_config.kv_cache_dtype;  // as asked for, whatever its scales
+  if (kv_cache_format(quant) == "fp8" && cache == "auto") cache = "fp8";
 }
 
 void check_sizes(const CalibConfig& config) {

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <barrier>
-#include <chrono>
 #include <exception>
 #include <functional>
 #include <limits>
@@ -15,6 +14,7 @@
 #include <optional>
 #include <thread>
 
+#include "builder/microseconds.h"
 #include "core/checked.h"
 
 namespace octavo {
@@ -24,12 +24,6 @@ constexpr int64_t kAlignment = 1024;
 constexpr int kReplays = 5;
 constexpr int64_t kManyRows = 256;  // calls of fewer take microseconds: more of them a replay
 constexpr int kFewCalls = 8, kManyCalls = 32;
-
-double microseconds() {
-  return std::chrono::duration<double, std::micro>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 // A call of one rank, with operands in memory of its own. Zeros are finite in every type, and what
 // moves between ranks takes as long whatever it is.

@@ -5,10 +5,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <set>
 
+#include "builder/microseconds.h"
 #include "builder/random_memory.h"
 #include "core/checked.h"
 
@@ -20,12 +20,6 @@ constexpr double kEnoughUs = 60e3;  // of a kernel's replays: large products nee
 constexpr int64_t kLeastCalls = 6;  // in a graph
 constexpr int64_t kCopies = 64;     // of what is cold, at most: little of it takes little time
 constexpr int64_t kAlignment = 1024;
-
-double microseconds() {
-  return std::chrono::duration<double, std::micro>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 // Which input of a linear is its weight.
 size_t weight_of(const Problem& problem) { return problem.op == Op::kAddRmsNormLinear ? 3 : 1; }

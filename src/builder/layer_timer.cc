@@ -3,11 +3,11 @@
 #include "builder/layer_timer.h"
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 #include <optional>
 #include <set>
 
+#include "builder/microseconds.h"
 #include "builder/random_memory.h"
 #include "core/checked.h"
 #include "program/rewrite.h"
@@ -21,12 +21,6 @@ constexpr int kRounds = 7;                               // in turns; the first 
 constexpr int64_t kMostKeys = 2048;                      // of a sequence
 constexpr int64_t kMostCacheBytes = int64_t{512} << 20;  // of k or v
 constexpr int64_t kAlignment = 1024;
-
-double microseconds() {
-  return std::chrono::duration<double, std::micro>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 // What a decode step reads that is not written within the layer.
 class LayerStep {

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/step_wire.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -10,14 +12,6 @@
 
 namespace octavo {
 namespace {
-
-// FNV-1a: plans differ or they do not; nobody makes them collide.
-uint64_t hash(std::string_view text) {
-  uint64_t value = 0xCBF29CE484222325u;
-  for (const char letter : text)
-    value = (value ^ static_cast<unsigned char>(letter)) * 0x100000001B3u;
-  return value;
-}
 
 // Calls between ranks in the order in which each plan makes them. The ranks of a stage must make
 // the same, or they wait for each other for ever.
@@ -46,7 +40,8 @@ std::string calls_between_ranks(const EngineImage& image) {
 void agree_on_calls(ProcessGroup& processes, const EngineImage& image) {
   WireWriter own;
   own.put(image.rank / image.config.tp_size);
-  own.put(hash(calls_between_ranks(image)));
+  const std::string calls = calls_between_ranks(image);
+  own.put(uint64_t{XXH3_64bits(calls.data(), calls.size())});
   processes.exchange(own.take(), [](const std::vector<std::string>& all) {
     std::map<int64_t, uint64_t> of_stage;
     for (size_t rank = 0; rank < all.size(); ++rank) {

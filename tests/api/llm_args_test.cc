@@ -78,6 +78,8 @@ TEST(LlmArgs, DummyWeightsAreMadeInTheScheme) {
   const ModelOptions options = model_options(args);
   EXPECT_EQ(options.qformat, "fp8_pc_pt");
   EXPECT_EQ(options.build_config.kv_cache_dtype, "fp8");
+  args.build_config.kv_cache_dtype = "bfloat16";
+  EXPECT_EQ(model_options(args).build_config.kv_cache_dtype, "bfloat16");
   args.quant_config.exclude_modules = {"lm_head"};
   EXPECT_EQ(error_of([&] { model_options(args); }).field(), "exclude_modules");
 }

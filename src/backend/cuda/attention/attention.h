@@ -71,8 +71,8 @@ struct DecodePlan {
 // Follows the number of sequences, never their lengths.
 DecodePlan plan_decode(int sequences, int kv_heads, int multiprocessors);
 // The plan with what a tactic says, as "early short keys split 8". The words change when things are
-// asked for; the split alone also changes the order of sums. No builder measures them, as they need
-// the kernels before and behind. Error where it makes no sense.
+// asked for; the split alone also changes the order of sums. A builder measures them in a whole
+// layer, as they need the kernels before and behind. Error where it makes no sense.
 DecodePlan read_tactic(DecodePlan plan, std::string_view tactic);
 // The same; a tactic that makes no sense counts for nothing, as of all kernels (ops/kernel.h).
 DecodePlan with_tactic(const DecodePlan& plan, std::string_view tactic);

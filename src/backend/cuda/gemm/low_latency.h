@@ -70,7 +70,7 @@ std::string to_string(const LowLatencyConfig& config);
 
 // The configuration with what a tactic says: "lead 1 fill 2" as above, "ring 116" for a ring that
 // leaves the CTA within so many KiB of shared memory. That changes when loads are asked for and no
-// result; no builder measures it, as it needs a whole layer. Error where it makes no sense.
+// result; a builder measures it in a whole layer. Error where it makes no sense.
 LowLatencyConfig read_tactic(LowLatencyConfig config, std::string_view tactic, int m, int k);
 
 // The same; a tactic that makes no sense counts for nothing, as of all kernels (ops/kernel.h).
